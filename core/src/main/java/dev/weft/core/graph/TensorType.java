@@ -1,0 +1,66 @@
+package dev.weft.core.graph;
+
+/** The element type and shape of a tensor. Text form: {@code f32[256,512]}. */
+public record TensorType(DataType dtype, Shape shape) {
+  public static TensorType of(DataType dtype, long... sizes) {
+    return new TensorType(dtype, Shape.of(sizes));
+  }
+
+  public static TensorType scalar(DataType dtype) {
+    return new TensorType(dtype, Shape.SCALAR);
+  }
+
+  public int rank() {
+    return shape.rank();
+  }
+
+  public long size(int dim) {
+    return shape.size(dim);
+  }
+
+  public long elements() {
+    return shape.elements();
+  }
+
+  /** Bytes of all elements, densely laid out. */
+  public long bytes() {
+    return Math.multiplyExact(shape.elements(), (long) dtype.bytes());
+  }
+
+  public TensorType with(DataType other) {
+    return new TensorType(other, shape);
+  }
+
+  public TensorType with(Shape other) {
+    return new TensorType(dtype, other);
+  }
+
+  /** Reads what {@link #toString} prints. */
+  public static TensorType parse(String text) {
+    int open = text.indexOf('[');
+    if (open < 0 || !text.endsWith("]")) {
+      throw new IllegalArgumentException("expected a type like f32[2,3], found '" + text + "'");
+    }
+    DataType dtype = DataType.parse(text.substring(0, open));
+    String inner = text.substring(open + 1, text.length() - 1).trim();
+    if (inner.isEmpty()) {
+      return scalar(dtype);
+    }
+    String[] parts = inner.split(",");
+    long[] sizes = new long[parts.length];
+    for (int i = 0; i < parts.length; i++) {
+      try {
+        sizes[i] = Long.parseLong(parts[i].trim());
+      } catch (NumberFormatException e) {
+        throw new IllegalArgumentException(
+            "expected a whole number in type '" + text + "', found '" + parts[i].trim() + "'", e);
+      }
+    }
+    return of(dtype, sizes);
+  }
+
+  @Override
+  public String toString() {
+    return dtype.text() + shape;
+  }
+}
