@@ -1,0 +1,29 @@
+package dev.weft.core.graph;
+
+/** What a node is for in a training step. */
+public enum Role {
+  FORWARD("forward"),
+  INPUT_GRADIENT("input-gradient"),
+  WEIGHT_GRADIENT("weight-gradient"),
+  RECOMPUTE("recompute"),
+  UPDATE("update");
+
+  private final String text;
+
+  Role(String text) {
+    this.text = text;
+  }
+
+  public String text() {
+    return text;
+  }
+
+  public static Role parse(String text) {
+    for (Role role : values()) {
+      if (role.text.equals(text)) {
+        return role;
+      }
+    }
+    throw new IllegalArgumentException("unknown role '" + text + "'");
+  }
+}

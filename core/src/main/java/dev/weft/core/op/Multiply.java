@@ -1,0 +1,30 @@
+package dev.weft.core.op;
+
+import java.util.List;
+
+/** The product of two tensors, element by element. */
+public record Multiply() implements BinaryOp {
+  static final OpEntry ENTRY =
+      OpEntry.of(Multiply.class, Example.of(new Multiply(), Example.f32(3, 4), Example.f32(3, 4)));
+
+  @Override
+  public double apply(double a, double b) {
+    return a * b;
+  }
+
+  @Override
+  public long apply(long a, long b) {
+    return a * b;
+  }
+
+  @Override
+  public String call() {
+    return "aten::mul.out(x0, x1, y0)";
+  }
+
+  @Override
+  public List<Tensor> gradient(Adjoint adjoint) {
+    Tensor dy = adjoint.cotangent();
+    return List.of(dy.times(adjoint.input(1)), dy.times(adjoint.input(0)));
+  }
+}

@@ -1,0 +1,27 @@
+package dev.weft.core.op;
+
+import dev.weft.core.graph.DataType;
+
+/** Rounds a double to the nearest number of another floating point type. */
+public final class Rounding {
+  private Rounding() {}
+
+  public static double round(DataType to, double x) {
+    return switch (to) {
+      case F64 -> x;
+      case F32 -> (float) x;
+      case F16 -> Float.float16ToFloat(Float.floatToFloat16((float) x));
+      case BF16 -> bfloat16((float) x);
+      case I32, I64, BOOL -> throw new IllegalArgumentException(to + " holds no fractions");
+    };
+  }
+
+  private static float bfloat16(float x) {
+    if (Float.isNaN(x)) {
+      return x;
+    }
+    int bits = Float.floatToRawIntBits(x);
+    int rounded = bits + 0x7fff + ((bits >>> 16) & 1);
+    return Float.intBitsToFloat(rounded & 0xffff0000);
+  }
+}

@@ -1,0 +1,32 @@
+package dev.weft.core.op;
+
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.graph.Kernel;
+import dev.weft.core.graph.TensorType;
+import java.util.List;
+
+/** The difference of two tensors, element by element. */
+public record Subtract() implements BinaryOp {
+  static final OpEntry ENTRY =
+      OpEntry.of(Subtract.class, Example.of(new Subtract(), Example.f32(3, 4), Example.f32(3, 4)));
+
+  @Override
+  public double apply(double a, double b) {
+    return a - b;
+  }
+
+  @Override
+  public long apply(long a, long b) {
+    return a - b;
+  }
+
+  @Override
+  public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
+    return List.of(Kernel.of("weft::subtract(y0, x0, x1)").sharing(0, 0).sharing(0, 1));
+  }
+
+  @Override
+  public List<Tensor> gradient(Adjoint adjoint) {
+    return List.of(adjoint.cotangent(), adjoint.cotangent().negate());
+  }
+}
