@@ -59,4 +59,15 @@ public interface Op {
   default Optional<Strided> view(Strided input) {
     return Optional.empty();
   }
+
+  /**
+   * The op that makes one part of this one's outputs from the parts of its inputs, when dims are split
+   * along factors. An op whose attributes say sizes of its tensors gives itself with those of the
+   * part.
+   *
+   * @param outputs the types of the part's outputs
+   */
+  default Op local(List<TensorType> outputs) {
+    return this;
+  }
 }

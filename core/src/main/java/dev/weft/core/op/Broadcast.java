@@ -4,6 +4,7 @@ import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
@@ -60,6 +61,11 @@ public record Broadcast(Shape shape, List<Integer> dims) implements Primitive {
     List<List<String>> result = Factors.named("d", shape.rank());
     return new Factors(
         List.of(dims.stream().map(result::get).toList()), List.of(result), Map.of());
+  }
+
+  @Override
+  public Op local(List<TensorType> outputs) {
+    return new Broadcast(outputs.getFirst().shape(), dims);
   }
 
   @Override

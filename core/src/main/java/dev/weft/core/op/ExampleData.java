@@ -32,8 +32,13 @@ public final class ExampleData {
       }
       return Literal.of(type, values);
     }
-    long low = (long) domain.low();
-    long high = type.dtype() == DataType.BOOL ? Math.min(2, (long) domain.high()) : (long) domain.high();
+    // Rounded up, so that a domain without zero stays without it.
+    long low = (long) Math.ceil(domain.low());
+    long high = (long) Math.ceil(domain.high());
+    if (type.dtype() == DataType.BOOL) {
+      low = 0;
+      high = 2;
+    }
     long[] values = new long[elements];
     for (int i = 0; i < elements; i++) {
       values[i] = random.nextLong(low, Math.max(low + 1, high));

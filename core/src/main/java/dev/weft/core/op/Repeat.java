@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
@@ -31,12 +32,28 @@ import java.util.Set;
  */
 public record Repeat(Graph body, int count, int carried, int stacked, boolean reverse)
     implements Op {
+  private static final TensorType ROUND = TensorType.scalar(DataType.I64);
 
   @Override
   public List<TensorType> infer(List<TensorType> inputs) {
     List<Value> arguments = body.inputValues();
+    Check.require(
+        !arguments.isEmpty() && arguments.getFirst().type().equals(ROUND),
+        this,
+        inputs,
+        "the body's first input must be the round's number, " + ROUND);
     Check.count(this, inputs, arguments.size() - 1);
     Check.require(count >= 1, this, inputs, "count must be at least 1, found " + count);
+    Check.require(
+        carried >= 0 && stacked >= 0 && carried <= inputs.size() - stacked,
+        this,
+        inputs,
+        "carried " + carried + " and stacked " + stacked + " must be among the inputs");
+    Check.require(
+        carried <= body.outputs().size(),
+        this,
+        inputs,
+        "the body must return the " + carried + " carried values");
     for (int i = 0; i < inputs.size(); i++) {
       TensorType slice = arguments.get(i + 1).type();
       Check.type(this, inputs, i, isStacked(i) ? stack(slice) : slice);

@@ -5,6 +5,7 @@ import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
@@ -105,6 +106,11 @@ public record Reshape(Shape shape) implements Primitive {
 
   private static List<List<String>> frozen(List<List<String>> dims) {
     return dims.stream().map(List::copyOf).toList();
+  }
+
+  @Override
+  public Op local(List<TensorType> outputs) {
+    return new Reshape(outputs.getFirst().shape());
   }
 
   @Override
