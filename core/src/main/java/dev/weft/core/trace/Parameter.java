@@ -1,0 +1,37 @@
+package dev.weft.core.trace;
+
+import dev.weft.core.graph.TensorType;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A parameter of a traced model. Those of repeated layers are one tensor with the layers stacked in
+ * the first dim; each {@code *} in the name stands for a layer's number.
+ *
+ * @param name as typed, {@code h.*.qkv.weight}
+ * @param type with the stacked dims in front
+ * @param stackedDims how many dims of the type are stacked layers
+ * @param initializer how it starts
+ */
+public record Parameter(String name, TensorType type, int stackedDims, Initializer initializer) {
+
+  /** The type of one layer's part. */
+  public TensorType sliceType() {
+    return type.with(type.shape().slice(stackedDims, type.rank()));
+  }
+
+  /** The names of all layers' parts in the order of memory: {@code h.0.qkv.weight, ...}. */
+  public List<String> sliceNames() {
+    List<String> names = List.of(name);
+    for (int dim = 0; dim < stackedDims; dim++) {
+      var longer = new ArrayList<String>();
+      for (String prefix : names) {
+        for (long layer = 0; layer < type.size(dim); layer++) {
+          longer.add(prefix.replaceFirst("\\*", Long.toString(layer)));
+        }
+      }
+      names = longer;
+    }
+    return names;
+  }
+}

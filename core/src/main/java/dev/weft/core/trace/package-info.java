@@ -1,0 +1,5 @@
+/** Turns a model, a function over a named scope, into a forward graph. */
+@NullMarked
+package dev.weft.core.trace;
+
+import org.jspecify.annotations.NullMarked;
