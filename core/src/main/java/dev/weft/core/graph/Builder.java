@@ -112,6 +112,16 @@ public final class Builder {
     return List.copyOf(nodes);
   }
 
+  /** How many nodes have been added so far. */
+  public int size() {
+    return nodes.size();
+  }
+
+  /** The nodes added since there were {@code from}. */
+  public List<Node> nodesFrom(int from) {
+    return List.copyOf(nodes.subList(from, nodes.size()));
+  }
+
   public Graph build() {
     return new Graph(name, inputs, nodes, outputs);
   }
