@@ -1,7 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.cluster.Suggestion;
-import dev.weft.core.graph.Builder;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -75,16 +76,16 @@ final class GraphParser {
   /** One graph being read. */
   private final class Body {
     private final String name;
-    private final Builder builder;
-    private final Map<String, Value> scope = new HashMap<>();
-    private final Set<Value> inputs = new HashSet<>();
+    private final List<Graph.Input> inputs = new ArrayList<>();
+    private List<Node> nodes = new ArrayList<>();
+    private final List<Graph.Output> outputs = new ArrayList<>();
+    private final Map<String, Value> scope = new LinkedHashMap<>();
 
-    /** What a macro made, and the value of the name and type that the text gives it. */
-    private final Map<Value, Value> renamed = new HashMap<>();
+    /** The names of values that macros made on the way to their results. */
+    private final Set<String> taken = new HashSet<>();
 
     Body(String name) {
       this.name = name;
-      this.builder = new Builder(name);
     }
 
     Graph read() {
@@ -109,7 +110,7 @@ final class GraphParser {
         } while (scanner.take(','));
       }
       scanner.expect('}', "at the end of graph " + name);
-      return rename(builder.build());
+      return new Graph(name, inputs, nodes, outputs);
     }
 
     private void input() {
@@ -119,8 +120,7 @@ final class GraphParser {
       TensorType type = type();
       Value value = new Value(inputName, type);
       define(inputName, value, offset);
-      builder.append(new Graph.Input(value, kind()));
-      inputs.add(value);
+      inputs.add(new Graph.Input(value, kind()));
     }
 
     private Graph.Kind kind() {
@@ -189,6 +189,9 @@ final class GraphParser {
       if (scope.putIfAbsent(valueName, value) != null) {
         throw scanner.failure(offset, "%" + valueName + " is made twice in graph " + name);
       }
+      if (taken.contains(valueName)) {
+        throw scanner.failure(offset, "%" + valueName + " is taken by a value that a macro made");
+      }
     }
 
     private void node(
@@ -203,13 +206,13 @@ final class GraphParser {
       List<TensorType> types = infer(op, operands, opOffset);
       count(opName, types.size(), names.size(), offset);
       check(types);
-      var outputs = new ArrayList<Value>();
+      var results = new ArrayList<Value>();
       for (int i = 0; i < types.size(); i++) {
         Value value = new Value(names.get(i), types.get(i));
         define(names.get(i), value, offset);
-        outputs.add(value);
+        results.add(value);
       }
-      append(new Node(op, operands, outputs, origin(names.getFirst())), offset);
+      nodes.add(new Node(op, operands, results, origin(names.getFirst())));
     }
 
     private List<TensorType> infer(Op op, List<Value> operands, int offset) {
@@ -225,14 +228,6 @@ final class GraphParser {
       }
     }
 
-    private void append(Node node, int offset) {
-      try {
-        builder.append(node);
-      } catch (IllegalStateException e) {
-        throw scanner.failure(offset, "this name is taken by a value that a macro made", e);
-      }
-    }
-
     private void expand(
         String opName,
         Macro macro,
@@ -240,31 +235,46 @@ final class GraphParser {
         List<String> names,
         int offset,
         int opOffset) {
-      builder.prefix(names.getFirst() + ".");
-      var before = new HashSet<>(scope.values());
-      List<Value> results;
+      List<Value> before = scope.values().stream().distinct().toList();
+      Graph expanded;
       try {
-        results =
-            macro
-                .expand(
-                    builder,
-                    operands.stream().map(v -> new Tensor(builder, v)).toList(),
-                    names.size())
-                .stream()
-                .map(Tensor::value)
-                .toList();
-      } catch (RuntimeException e) {
+        List<Graph.Output> all = before.stream().map(v -> new Graph.Output(v, null)).toList();
+        expanded = macro.expand(new Graph(name, inputs, nodes, all), operands, names.size());
+      } catch (UserException e) {
         throw scanner.failure(opOffset, opName + ": " + e.getMessage(), e);
       }
+      List<Value> after = expanded.outputValues();
+      List<Value> results = after.subList(before.size(), after.size());
       count(opName, results.size(), names.size(), offset);
       check(results.stream().map(Value::type).toList());
-      for (int i = 0; i < results.size(); i++) {
-        Value made = results.get(i);
-        define(names.get(i), made, offset);
-        if (!before.contains(made)) {
-          renamed.putIfAbsent(made, new Value(names.get(i), made.type()));
-        }
+      var current = new HashMap<Value, Value>();
+      for (int i = 0; i < before.size(); i++) {
+        current.put(before.get(i), after.get(i));
       }
+      scope.replaceAll((_, value) -> current.getOrDefault(value, value));
+      // A result takes the name in the text, unless it is a value that had a name before.
+      var renamed = new HashMap<Value, Value>();
+      for (int i = 0; i < results.size(); i++) {
+        Value result = results.get(i);
+        Value named =
+            scope.containsValue(result) ? result : new Value(names.get(i), result.type());
+        define(names.get(i), renamed.computeIfAbsent(result, _ -> named), offset);
+      }
+      nodes = new ArrayList<>();
+      for (Node node : expanded.nodes()) {
+        nodes.add(
+            new Node(
+                node.op(),
+                replaced(node.inputs(), renamed),
+                replaced(node.outputs(), renamed),
+                node.origin()));
+        nodes.getLast().outputs().forEach(value -> taken.add(value.name()));
+      }
+      taken.removeAll(scope.keySet());
+    }
+
+    private List<Value> replaced(List<Value> values, Map<Value, Value> renamed) {
+      return values.stream().map(value -> renamed.getOrDefault(value, value)).toList();
     }
 
     private void count(String opName, int made, int named, int offset) {
@@ -336,7 +346,7 @@ final class GraphParser {
       if (scanner.takeWord("into")) {
         int offset = scanner.offset();
         donor = use();
-        if (!inputs.contains(donor)) {
+        if (inputs.stream().map(Graph.Input::value).noneMatch(donor::equals)) {
           throw scanner.failure(offset, donor + " is no input: its memory cannot be taken over");
         }
         if (!donated.add(donor)) {
@@ -346,33 +356,7 @@ final class GraphParser {
           throw scanner.failure(offset, value + " does not fit into " + donor);
         }
       }
-      builder.output(value, donor);
-    }
-
-    /** The graph with the results of macros named as in the text. */
-    private Graph rename(Graph graph) {
-      if (renamed.isEmpty()) {
-        return graph;
-      }
-      List<Node> nodes =
-          graph.nodes().stream()
-              .map(
-                  n ->
-                      new Node(n.op(), replaced(n.inputs()), replaced(n.outputs()), n.origin()))
-              .toList();
-      List<Graph.Output> outputs =
-          graph.outputs().stream()
-              .map(o -> new Graph.Output(replaced(o.value()), o.donated()))
-              .toList();
-      return new Graph(name, graph.inputs(), nodes, outputs);
-    }
-
-    private List<Value> replaced(List<Value> values) {
-      return values.stream().map(this::replaced).toList();
-    }
-
-    private Value replaced(Value value) {
-      return renamed.getOrDefault(value, value);
+      outputs.add(new Graph.Output(value, donor));
     }
   }
 }

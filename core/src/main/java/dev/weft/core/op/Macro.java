@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
-import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Value;
 import java.util.List;
 
 /** A statement of the text form that stands for many nodes: made when the text is read. */
@@ -8,10 +9,11 @@ public interface Macro {
   /**
    * Adds the nodes.
    *
-   * @param builder the graph read so far
+   * @param graph what was read so far; all its values are outputs
    * @param operands the values between the parentheses
    * @param results how many values the statement names
-   * @return as many values as the statement names
+   * @return the graph with as many further outputs
+   * @throws dev.weft.core.cluster.UserException if the operands do not fit
    */
-  List<Tensor> expand(Builder builder, List<Tensor> operands, int results);
+  Graph expand(Graph graph, List<Value> operands, int results);
 }
