@@ -1,0 +1,114 @@
+package dev.weft.engine.library;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.DataType;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class LibraryTest {
+  @TempDir Path directory;
+
+  @Test
+  void loadsOnceAndSaysWhatAndFromWhere() {
+    Torch torch = Torch.instance();
+    assertSame(torch, Torch.instance());
+    assertTrue(torch.version().compareTo(LibraryVersion.MINIMUM) >= 0);
+    assertTrue(Files.isDirectory(torch.location().directory()));
+    assertTrue(torch.threads() >= 1);
+  }
+
+  @Test
+  void everyElementTypeHasItsOwnCode() {
+    Torch torch = Torch.instance();
+    Set<Integer> codes = new HashSet<>();
+    for (DataType type : DataType.values()) {
+      assertTrue(codes.add(torch.code(type)));
+      assertEquals(Optional.of(type), torch.dataType(torch.code(type)));
+    }
+  }
+
+  @Test
+  void directFunctionsAreNamedByKindOfDevice() {
+    assertEquals(
+        Optional.of("aoti_torch_cpu_mm_out"), Torch.instance().shim(DeviceKind.CPU, "mm_out"));
+    assertEquals(Optional.of("aoti_torch_copy_"), Torch.instance().shim(DeviceKind.CPU, "copy_"));
+    assertEquals(Optional.empty(), Torch.instance().shim(DeviceKind.CPU, "no_such_kernel"));
+  }
+
+  @Test
+  void aMissingDirectoryIsTheUsersMistake() {
+    UserException e = locate(directory.resolve("absent"));
+    assertTrue(e.getMessage().contains("WEFT_LIBTORCH=" + directory.resolve("absent")));
+    assertTrue(e.getMessage().contains("no such directory"));
+    assertTrue(e.getMessage().contains("unset WEFT_LIBTORCH"));
+  }
+
+  @Test
+  void anEmptyDirectoryIsTheUsersMistake() {
+    UserException e = locate(directory);
+    assertTrue(e.getMessage().contains("has no libc10.so (found: nothing)"), e.getMessage());
+  }
+
+  @Test
+  void aDirectoryWithoutTheKernelsSaysWhatItHas() throws IOException {
+    Files.createFile(directory.resolve("libc10.so"));
+    UserException e = locate(directory);
+    assertTrue(e.getMessage().contains("has no libtorch_cpu.so (found: libc10.so)"));
+  }
+
+  @Test
+  void aFileThatIsNoLibraryIsNamedWithTheLoadersReason() throws IOException {
+    Files.writeString(directory.resolve("libc10.so"), "no library");
+    Files.writeString(directory.resolve("libtorch_cpu.so"), "no library");
+    LibraryLocation location =
+        LibraryLocation.locate(Map.of(LibraryLocation.VARIABLE, directory.toString()));
+    UserException e = assertThrows(UserException.class, () -> Library.load(location));
+    assertTrue(e.getMessage().contains("cannot load " + directory.resolve("libc10.so")));
+    assertTrue(e.getMessage().contains("file too short") || e.getMessage().contains("ELF"));
+  }
+
+  @Test
+  void anOldLibraryNamesBothVersions() {
+    Library old =
+        new Library(
+            new LibraryLocation(directory, List.of(), "WEFT_LIBTORCH=" + directory),
+            LibraryVersion.ofAbi(0x0209_0100_0000_0000L),
+            _ -> Optional.empty());
+    UserException e = assertThrows(UserException.class, () -> Library.checked(old));
+    assertTrue(e.getMessage().contains("libtorch 2.9.1 in " + directory + " is too old"));
+    assertTrue(e.getMessage().contains("expected 2.10.0 or newer"));
+  }
+
+  @Test
+  void dependenciesComeBeforeWhatNeedsThem() throws IOException {
+    for (String name :
+        List.of("libtorch_cpu.so", "libc10.so", "libgomp-a34b3233.so.1", "libopenblas.so.0")) {
+      Files.createFile(directory.resolve(name));
+    }
+    assertEquals(
+        List.of("libgomp-a34b3233.so.1", "libopenblas.so.0", "libc10.so", "libtorch_cpu.so"),
+        LibraryLocation.ofDirectory(directory).files().stream()
+            .map(file -> file.getFileName().toString())
+            .toList());
+  }
+
+  private static UserException locate(Path directory) {
+    return assertThrows(
+        UserException.class,
+        () -> LibraryLocation.locate(Map.of(LibraryLocation.VARIABLE, directory.toString())));
+  }
+}
