@@ -19,6 +19,7 @@ import java.util.List;
  *           | b                       the value that an accumulating kernel adds to
  *           | view(tensor, [sizes])   reshaped; copied first where the strides do not allow it
  *           | transposed(tensor)      the last two dims exchanged
+ *           | slice(tensor, [starts], [limits], [strides])   a part of each dim
  *           | contiguous(tensor)      copied first unless it is row-major without gaps
  *           | scalar(number[, dtype]) a tensor of rank 0, f64 unless said
  * literal  := 3 | 0.5 | true | false | none | [1,2] | {x0,x1} | "text" | f32 | &amp;0.5

@@ -106,6 +106,89 @@ public record Tensor(Builder builder, Value value) {
     return one(new Exp(), this);
   }
 
+  public Tensor log() {
+    return one(new Log(), this);
+  }
+
+  public Tensor sqrt() {
+    return one(new Sqrt(), this);
+  }
+
+  public Tensor rsqrt() {
+    return one(new Rsqrt(), this);
+  }
+
+  public Tensor tanh() {
+    return one(new Tanh(), this);
+  }
+
+  public Tensor erf() {
+    return one(new Erf(), this);
+  }
+
+  public Tensor sin() {
+    return one(new Sine(), this);
+  }
+
+  public Tensor cos() {
+    return one(new Cosine(), this);
+  }
+
+  public Tensor sigmoid() {
+    return one(new Sigmoid(), this);
+  }
+
+  public Tensor relu() {
+    return one(new Relu(), this);
+  }
+
+  public Tensor gelu(Gelu.Form form) {
+    return one(new Gelu(form), this);
+  }
+
+  public Tensor softmax(int dim) {
+    return one(new Softmax(shape().normalize(dim)), this);
+  }
+
+  // Comparisons and choice
+
+  public Tensor equalTo(Tensor other) {
+    return binary(new Equal(), other);
+  }
+
+  public Tensor notEqualTo(double number) {
+    return binary(new NotEqual(), scalar(number));
+  }
+
+  public Tensor greater(Tensor other) {
+    return binary(new Greater(), other);
+  }
+
+  public Tensor greater(double number) {
+    return greater(scalar(number));
+  }
+
+  public Tensor less(Tensor other) {
+    return binary(new Less(), other);
+  }
+
+  public Tensor less(double number) {
+    return less(scalar(number));
+  }
+
+  public Tensor greaterOrEqual(Tensor other) {
+    return binary(new GreaterEqual(), other);
+  }
+
+  public Tensor greaterOrEqual(double number) {
+    return greaterOrEqual(scalar(number));
+  }
+
+  /** Elements of {@code a} where the condition is true, of {@code b} elsewhere. */
+  public static Tensor where(Tensor condition, Tensor a, Tensor b) {
+    return one(new Where(), condition, a, b);
+  }
+
   /** A constant scalar of this tensor's data type. */
   public Tensor scalar(double number) {
     return constant(builder, dtype(), number);
@@ -172,7 +255,87 @@ public record Tensor(Builder builder, Value value) {
     return reshape(sizes).broadcast(target, dims);
   }
 
+  /** The indices {@code from} (inclusive) to {@code to} (exclusive) of a dim. */
+  public Tensor slice(int dim, long from, long to) {
+    int cut = shape().normalize(dim);
+    if (from == 0 && to == size(cut)) {
+      return this;
+    }
+    var starts = new ArrayList<Long>();
+    var limits = new ArrayList<Long>();
+    var strides = new ArrayList<Long>();
+    for (int d = 0; d < rank(); d++) {
+      starts.add(d == cut ? from : 0);
+      limits.add(d == cut ? to : size(d));
+      strides.add(1L);
+    }
+    return one(new Slice(starts, limits, strides), this);
+  }
+
+  /** One index of the first dim, which goes away. */
+  public Tensor at(long index) {
+    return slice(0, index, index + 1).reshape(shape().without(0));
+  }
+
+  /** A number added around: so many elements before and behind each dim. */
+  public Tensor pad(long[] low, long[] high, double number) {
+    if (java.util.Arrays.stream(low).allMatch(n -> n == 0)
+        && java.util.Arrays.stream(high).allMatch(n -> n == 0)) {
+      return this;
+    }
+    return one(
+        new Pad(
+            java.util.Arrays.stream(low).boxed().toList(),
+            java.util.Arrays.stream(high).boxed().toList(),
+            number),
+        this);
+  }
+
+  /** Dims renamed, regrouped and reordered; see {@link Rearrangement}. */
+  public Tensor rearrange(String pattern, long... sizes) {
+    return Rearrangement.of(pattern).apply(this, sizes);
+  }
+
+  /** A result of folding {@code dim} of {@code whole} away, repeated along it again. */
+  public Tensor alongside(Tensor whole, int dim) {
+    var kept = new ArrayList<Integer>();
+    for (int d = 0; d < whole.rank(); d++) {
+      if (d != dim) {
+        kept.add(d);
+      }
+    }
+    return broadcast(whole.shape(), kept);
+  }
+
+  /** Whole numbers counting from 0 along a dim. */
+  public static Tensor iota(Builder builder, TensorType type, int dim) {
+    return new Tensor(builder, builder.add(new Iota(type, dim), List.of()).getFirst());
+  }
+
+  /** Tensors joined along a dim. */
+  public static Tensor concat(int dim, List<Tensor> parts) {
+    return apply(new Concat(dim), parts).getFirst();
+  }
+
+  /** Rows of this table [v, h] by ids of any shape. */
+  public Tensor embedding(Tensor ids) {
+    return one(new Embedding(), this, ids);
+  }
+
   // Reductions and products
+
+  public Tensor mean(List<Integer> dims) {
+    return one(new Mean(dims), this);
+  }
+
+  public Tensor max(List<Integer> dims) {
+    return one(new Max(dims), this);
+  }
+
+  /** A sum of products over named dims: {@code einsum("bik,bkj->bij", a, b)}. */
+  public static Tensor einsum(String equation, Tensor... operands) {
+    return one(new Einsum(equation), operands);
+  }
 
   public Tensor sum(List<Integer> dims) {
     return dims.isEmpty() ? this : one(new Sum(dims), this);

@@ -1,0 +1,31 @@
+package dev.weft.core.op;
+
+import java.util.List;
+
+/** The cosine of each element, in radians. */
+public record Cosine() implements UnaryOp {
+  static final OpEntry ENTRY =
+      OpEntry.of(Cosine.class, Example.of(new Cosine(), Example.f32(3, 4)));
+
+  @Override
+  public double apply(double x) {
+    return Math.cos(x);
+  }
+
+  @Override
+  public double flops() {
+    return 10;
+  }
+
+  @Override
+  public String call() {
+    return "aten::cos.out(x0, y0)";
+  }
+
+  @Override
+  public List<Tensor> gradient(Adjoint adjoint) {
+    Tensor x = adjoint.input(0);
+    Tensor dy = adjoint.cotangent();
+    return List.of(dy.times(x.sin()).negate());
+  }
+}

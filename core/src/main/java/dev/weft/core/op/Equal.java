@@ -1,0 +1,25 @@
+package dev.weft.core.op;
+
+/** Whether each element of the first operand is equal to that of the second. */
+public record Equal() implements Comparison {
+  static final OpEntry ENTRY =
+      OpEntry.of(
+          Equal.class,
+          Example.of(new Equal(), Example.f32(3, 4), Example.f32(3, 4)),
+          Example.of(new Equal(), Example.indices(3, 3, 4), Example.indices(3, 3, 4)));
+
+  @Override
+  public boolean holds(double a, double b) {
+    return a == b;
+  }
+
+  @Override
+  public boolean holds(long a, long b) {
+    return a == b;
+  }
+
+  @Override
+  public String symbol() {
+    return "eq";
+  }
+}

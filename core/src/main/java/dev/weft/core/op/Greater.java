@@ -1,0 +1,25 @@
+package dev.weft.core.op;
+
+/** Whether each element of the first operand is greater than that of the second. */
+public record Greater() implements Comparison {
+  static final OpEntry ENTRY =
+      OpEntry.of(
+          Greater.class,
+          Example.of(new Greater(), Example.f32(3, 4), Example.f32(3, 4)),
+          Example.of(new Greater(), Example.indices(3, 3, 4), Example.indices(3, 3, 4)));
+
+  @Override
+  public boolean holds(double a, double b) {
+    return a > b;
+  }
+
+  @Override
+  public boolean holds(long a, long b) {
+    return a > b;
+  }
+
+  @Override
+  public String symbol() {
+    return "gt";
+  }
+}
