@@ -1,0 +1,79 @@
+package dev.weft.core.conformance;
+
+import dev.weft.core.graph.Factors;
+import dev.weft.core.graph.TensorType;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** How large each factor of an application is, from the dims that it makes up. */
+final class FactorSizes {
+  private final Map<String, Long> sizes = new HashMap<>();
+
+  private FactorSizes() {}
+
+  /**
+   * Solves for all factors.
+   *
+   * @throws AssertionError if two dims disagree, or dims do not say how large a factor is
+   */
+  static FactorSizes of(Factors factors, List<TensorType> inputs, List<TensorType> outputs) {
+    var result = new FactorSizes();
+    var open = new ArrayList<Dim>();
+    collect(factors.inputs(), inputs, open);
+    collect(factors.outputs(), outputs, open);
+    boolean progress = true;
+    while (progress) {
+      progress = open.removeIf(result::solve);
+    }
+    if (!open.isEmpty()) {
+      throw new AssertionError("the sizes of factors do not follow from " + open);
+    }
+    return result;
+  }
+
+  private record Dim(List<String> factors, long size) {}
+
+  private static void collect(
+      List<List<List<String>>> factors, List<TensorType> types, List<Dim> dims) {
+    for (int i = 0; i < types.size(); i++) {
+      for (int dim = 0; dim < types.get(i).rank(); dim++) {
+        dims.add(new Dim(factors.get(i).get(dim), types.get(i).size(dim)));
+      }
+    }
+  }
+
+  /** Whether all factors of the dim are known now. */
+  private boolean solve(Dim dim) {
+    long rest = dim.size;
+    String unknown = null;
+    for (String factor : dim.factors) {
+      Long size = sizes.get(factor);
+      if (size == null) {
+        if (unknown != null) {
+          return false;
+        }
+        unknown = factor;
+      } else if (size == 0 || rest % size != 0) {
+        throw new AssertionError("factor " + factor + " of size " + size + " in " + dim);
+      } else {
+        rest /= size;
+      }
+    }
+    if (unknown != null) {
+      sizes.put(unknown, rest);
+    } else if (rest != 1) {
+      throw new AssertionError("factors " + sizes + " do not make up " + dim);
+    }
+    return true;
+  }
+
+  List<String> names() {
+    return sizes.keySet().stream().sorted().toList();
+  }
+
+  long size(String factor) {
+    return sizes.get(factor);
+  }
+}
