@@ -35,7 +35,7 @@ public record Adamw(double beta1, double beta2, double epsilon, double weightDec
   public List<TensorType> infer(List<TensorType> inputs) {
     Check.count(this, inputs, 7);
     Check.isFloat(this, inputs, 0);
-    Check.same(this, inputs.subList(0, 4));
+    Check.same(this, inputs, 4);
     for (int i = 4; i < 7; i++) {
       Check.type(this, inputs, i, TensorType.scalar(DataType.F32));
     }

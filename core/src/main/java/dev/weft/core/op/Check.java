@@ -43,7 +43,12 @@ final class Check {
 
   /** All inputs of one type. */
   static void same(Op op, List<TensorType> inputs) {
-    for (int i = 1; i < inputs.size(); i++) {
+    same(op, inputs, inputs.size());
+  }
+
+  /** The first inputs, so many, of one type. */
+  static void same(Op op, List<TensorType> inputs, int count) {
+    for (int i = 1; i < count; i++) {
       if (!inputs.get(i).equals(inputs.getFirst())) {
         throw wrong(op, inputs, i, inputs.getFirst() + " like argument 0");
       }

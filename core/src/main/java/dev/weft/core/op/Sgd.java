@@ -38,7 +38,7 @@ public record Sgd(double momentum, boolean nesterov, double weightDecay) impleme
   public List<TensorType> infer(List<TensorType> inputs) {
     Check.count(this, inputs, 5);
     Check.isFloat(this, inputs, 0);
-    Check.same(this, inputs.subList(0, 3));
+    Check.same(this, inputs, 3);
     for (int i = 3; i < 5; i++) {
       Check.type(this, inputs, i, TensorType.scalar(DataType.F32));
     }
