@@ -22,7 +22,7 @@ import java.util.List;
  *           | slice(tensor, [starts], [limits], [strides])   a part of each dim
  *           | contiguous(tensor)      copied first unless it is row-major without gaps
  *           | scalar(number[, dtype]) a tensor of rank 0, f64 unless said
- * literal  := 3 | 0.5 | true | false | none | [1,2] | {x0,x1} | "text" | f32 | &amp;0.5
+ * literal  := 3 | 0.5 | true | false | none | [1,2] | {x0,x1} | "text" | f32 | &amp;argument
  * result   := y0 | t0:f32[2,3] | _    memory that the library made: adopted or dropped
  * </pre>
  *

@@ -25,7 +25,7 @@ public record Divide() implements BinaryOp {
     String call =
         inputs.getFirst().dtype().isFloat()
             ? "aten::div.out(x0, x1, y0)"
-            : "aten::div.out_mode(x0, x1, \"floor\", y0)";
+            : "aten::div.out_mode(x0, x1, &\"floor\", y0)";
     return List.of(Kernel.of(call).sharing(0, 0).sharing(0, 1));
   }
 

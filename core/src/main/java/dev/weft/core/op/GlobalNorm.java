@@ -59,7 +59,7 @@ public record GlobalNorm() implements Composite {
           "aten::dot.out(view(x%d, [%d]), view(x%d, [%d]), view(slice(%s, [%d], [%d], [1]), []))"
               .formatted(i, n, i, n, slots, i, i + 1));
     }
-    calls.add("aten::sum.IntList_out(t0, [0], false, none, y0)");
+    calls.add("aten::sum.IntList_out(t0, &[0], false, none, y0)");
     calls.add("aten::sqrt.out(y0, y0)");
     return List.of(Kernel.of(calls.toArray(String[]::new)));
   }

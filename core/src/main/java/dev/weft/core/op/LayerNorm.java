@@ -61,7 +61,7 @@ public record LayerNorm(double epsilon) implements Composite {
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
     return List.of(
         Kernel.of(
-            "aten::native_layer_norm(x0, [%d], x1, x2, %s) -> y0, y1, y2"
+            "aten::native_layer_norm(x0, [%d], &x1, &x2, %s) -> y0, y1, y2"
                 .formatted(inputs.getFirst().size(-1), epsilon)));
   }
 

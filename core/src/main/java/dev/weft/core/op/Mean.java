@@ -43,7 +43,7 @@ public record Mean(List<Integer> dims) implements Reduction {
         Kernel.of(
             dims.isEmpty()
                 ? "weft::copy(y0, x0)"
-                : "aten::mean.out(x0, " + dimsText() + ", false, none, y0)"));
+                : "aten::mean.out(x0, &" + dimsText() + ", false, none, y0)"));
   }
 
   @Override

@@ -25,7 +25,7 @@ public record Sum(List<Integer> dims) implements Reduction {
     if (dims.isEmpty()) {
       return List.of(Kernel.of("weft::copy(y0, x0)"));
     }
-    return List.of(Kernel.of("aten::sum.IntList_out(x0, " + dimsText() + ", false, none, y0)"));
+    return List.of(Kernel.of("aten::sum.IntList_out(x0, &" + dimsText() + ", false, none, y0)"));
   }
 
   @Override

@@ -1,0 +1,122 @@
+package dev.weft.engine.device;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.engine.buffer.DeviceMemory;
+import dev.weft.engine.buffer.Slab;
+import dev.weft.engine.program.Executable;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A device that runs graphs: its thread, its memory, and a scratch slab that all its programs share,
+ * since one runs at a time.
+ */
+public final class Device implements AutoCloseable {
+  private final DeviceKind kind;
+  private final int threads;
+  private final DeviceMemory memory;
+  private final DeviceThread thread;
+  private final List<Executable> executables = new ArrayList<>();
+  private @Nullable Slab scratch;
+
+  private Device(DeviceKind kind, int threads, Bytes budget) {
+    this.kind = kind;
+    this.threads = threads;
+    this.memory = new DeviceMemory(budget);
+    this.thread = DeviceThread.start("weft-" + kind.text(), threads);
+  }
+
+  /**
+   * Opens a device.
+   *
+   * @param threads cores that its kernels use
+   * @param budget the most bytes that it may hold
+   * @throws UserException if the library is missing or too old, or has no such device
+   */
+  public static Device open(DeviceKind kind, int threads, Bytes budget) {
+    if (kind != DeviceKind.CPU) {
+      throw new UserException(
+          "devices of kind " + kind.text() + " are not supported yet; use cpu");
+    }
+    return new Device(kind, threads, budget);
+  }
+
+  public DeviceKind kind() {
+    return kind;
+  }
+
+  public int threads() {
+    return threads;
+  }
+
+  public DeviceMemory memory() {
+    return memory;
+  }
+
+  /** The thread that computes. */
+  public DeviceThread thread() {
+    return thread;
+  }
+
+  /**
+   * Memory for one tensor, all zeros.
+   *
+   * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes
+   */
+  public DeviceBuffer allocate(String name, TensorType type) {
+    return new DeviceBuffer(memory, name, type);
+  }
+
+  /**
+   * Makes a graph ready to run.
+   *
+   * @param bound a buffer for every input; an output with a donated input ends in that one's buffer
+   */
+  public Executable load(Graph graph, Map<Value, DeviceBuffer> bound) {
+    Executable executable = Executable.of(this, graph, bound);
+    executables.add(executable);
+    return executable;
+  }
+
+  /** Forgets an executable that is being closed. */
+  public void forget(Executable executable) {
+    executables.remove(executable);
+  }
+
+  /**
+   * The scratch slab, of at least so many bytes. A larger one takes the place of the one before,
+   * which no executable may look into any more.
+   */
+  public Slab scratch(long bytes, String name) {
+    if (scratch == null || scratch.bytes() < bytes) {
+      executables.forEach(Executable::unlink);
+      if (scratch != null) {
+        scratch.close();
+        scratch = null;
+      }
+      long most = bytes;
+      for (Executable executable : executables) {
+        most = Math.max(most, executable.scratchBytes());
+      }
+      scratch = Slab.map(memory, most, name);
+    }
+    return scratch;
+  }
+
+  /** Closes executables that are still open, the scratch memory and the thread. */
+  @Override
+  public void close() {
+    List.copyOf(executables).forEach(Executable::close);
+    if (scratch != null) {
+      scratch.close();
+    }
+    thread.close();
+  }
+}

@@ -1,0 +1,47 @@
+package dev.weft.engine.device;
+
+import dev.weft.core.graph.TensorType;
+import dev.weft.engine.buffer.DeviceMemory;
+import dev.weft.engine.buffer.Slab;
+import java.lang.foreign.MemorySegment;
+
+/** Memory of a device for one dense tensor, for as long as its owner wants. Starts as zeros. */
+public final class DeviceBuffer implements AutoCloseable {
+  private final String name;
+  private final TensorType type;
+  private final Slab slab;
+
+  DeviceBuffer(DeviceMemory memory, String name, TensorType type) {
+    this.name = name;
+    this.type = type;
+    this.slab = Slab.map(memory, type.bytes(), name);
+  }
+
+  public String name() {
+    return name;
+  }
+
+  public TensorType type() {
+    return type;
+  }
+
+  /** The tensor's bytes, row-major, little-endian. */
+  public MemorySegment segment() {
+    return slab.segment().asSlice(0, type.bytes());
+  }
+
+  public long address() {
+    return slab.address();
+  }
+
+  /** Gives the memory back. Executables bound to it must be closed before. */
+  @Override
+  public void close() {
+    slab.close();
+  }
+
+  @Override
+  public String toString() {
+    return name + ": " + type;
+  }
+}

@@ -1,0 +1,58 @@
+package dev.weft.engine.program;
+
+import java.util.List;
+import java.util.Optional;
+
+/** A step of a program, its operands placed but not yet bound to addresses. */
+sealed interface Command {
+  /** What op of the graph it is for. */
+  String origin();
+
+  /**
+   * A call of the library.
+   *
+   * @param results where tensors go that the library makes
+   * @param serialBlas whether the matrix library must run on one thread meanwhile
+   */
+  record Library(
+      String origin,
+      boolean shim,
+      String name,
+      String overload,
+      List<Slot> arguments,
+      List<Optional<Operand>> results,
+      boolean serialBlas)
+      implements Command {}
+
+  /** A copy, strides and data types as they are. */
+  record Copy(String origin, Operand target, Operand source) implements Command {}
+
+  /** The sum of two tensors, the target being one of them or neither. */
+  record Add(String origin, Operand target, Operand left, Operand right) implements Command {}
+
+  /** The difference of two tensors. */
+  record Subtract(String origin, Operand target, Operand left, Operand right) implements Command {}
+
+  /** One number everywhere. */
+  record Fill(String origin, Operand target, double value) implements Command {}
+
+  /** Random bits; see the op. */
+  record RandomBits(String origin, Operand target, List<Operand> key, long site)
+      implements Command {}
+
+  /** A run of indices read, or written where {@code update}, from an index known when it runs. */
+  record Dynamic(
+      String origin, boolean update, Operand whole, Operand part, Operand index, int dim)
+      implements Command {}
+
+  /** An argument of a call, placed. */
+  sealed interface Slot {
+    record Tensor(Operand operand) implements Slot {}
+
+    record Tensors(List<Operand> operands) implements Slot {}
+
+    record Plain(dev.weft.engine.kernel.KernelArgument argument) implements Slot {}
+
+    record Given(Slot slot) implements Slot {}
+  }
+}

@@ -1,0 +1,302 @@
+package dev.weft.engine.program;
+
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Kernel;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Shape;
+import dev.weft.core.graph.Strided;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.op.Slice;
+import dev.weft.engine.kernel.KernelArgument;
+import dev.weft.engine.kernel.KernelCall;
+import dev.weft.engine.kernel.TensorExpression;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** Writes the commands of placed items: kernels' texts with operands put in. */
+final class CommandWriter {
+  private final Placement placement;
+  private final Map<Buffer, Literal> constants;
+  private final Map<Literal, Buffer> numbers = new HashMap<>();
+  private final List<Command> commands = new ArrayList<>();
+  private final Set<Buffer> buffers = new LinkedHashSet<>();
+
+  // Of the item being written:
+  private Item item;
+  private int position;
+  private Map<Integer, Operand> temporaries = new HashMap<>();
+  private Map<Integer, Operand> replacedInputs = new HashMap<>();
+
+  CommandWriter(Placement placement, Map<Buffer, Literal> constants) {
+    this.placement = placement;
+    this.constants = constants;
+    this.item = placement.items().isEmpty() ? null : placement.items().getFirst();
+  }
+
+  List<Command> write() {
+    for (position = 0; position < placement.items().size(); position++) {
+      item = placement.items().get(position);
+      temporaries = new HashMap<>();
+      replacedInputs = new HashMap<>();
+      writeItem();
+    }
+    placement.finalCopies().forEach(this::emit);
+    return commands;
+  }
+
+  /** All buffers that some command uses. */
+  Set<Buffer> buffers() {
+    return buffers;
+  }
+
+  private void writeItem() {
+    Kernel kernel = item.kernel();
+    for (Kernel.Pair pair : kernel.mutates()) {
+      Operand target = item.outputs().get(pair.output()).operand();
+      Operand source = item.inputs().get(pair.input()).operand();
+      if (!target.same(source)) {
+        emit(new Command.Copy(item.name(), target, source));
+      }
+      replacedInputs.put(pair.input(), target);
+    }
+    for (int input : kernel.clobbers()) {
+      if (!placement.mayClobber(item.inputs().get(input), position)) {
+        Operand source = item.inputs().get(input).operand();
+        Operand copy = temporary(source.dtype(), source.shape());
+        emit(new Command.Copy(item.name(), copy, source));
+        replacedInputs.put(input, copy);
+      }
+    }
+    for (String text : kernel.calls()) {
+      writeCall(KernelCall.parse(text), kernel.serialBlas());
+    }
+  }
+
+  private void writeCall(KernelCall call, boolean serialBlas) {
+    if (call.target() == KernelCall.Target.WEFT) {
+      writeRoutine(call);
+      return;
+    }
+    List<Command.Slot> slots = call.arguments().stream().map(this::slot).toList();
+    List<Optional<Operand>> results =
+        call.results().stream()
+            .map(r -> r.<Operand>map(this::operand))
+            .toList();
+    emit(
+        new Command.Library(
+            item.name(),
+            call.target() == KernelCall.Target.SHIM,
+            call.name(),
+            call.overload(),
+            slots,
+            results,
+            serialBlas));
+  }
+
+  private void writeRoutine(KernelCall call) {
+    String origin = item.name();
+    emit(
+        switch (call.name()) {
+          case "add" ->
+              new Command.Add(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
+          case "subtract" ->
+              new Command.Subtract(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
+          case "copy" -> new Command.Copy(origin, tensor(call, 0), tensor(call, 1));
+          case "fill" -> new Command.Fill(origin, tensor(call, 0), real(call, 1));
+          case "random_bits" ->
+              new Command.RandomBits(
+                  origin,
+                  tensor(call, 0),
+                  List.of(tensor(call, 1), tensor(call, 2), tensor(call, 3), tensor(call, 4)),
+                  whole(call, 5));
+          case "dynamic_slice" ->
+              new Command.Dynamic(
+                  origin,
+                  false,
+                  dense(tensor(call, 1)),
+                  tensor(call, 0),
+                  tensor(call, 2),
+                  (int) whole(call, 3));
+          case "dynamic_update_slice" ->
+              new Command.Dynamic(
+                  origin,
+                  true,
+                  tensor(call, 0),
+                  dense(tensor(call, 1)),
+                  tensor(call, 2),
+                  (int) whole(call, 3));
+          default ->
+              throw new IllegalArgumentException(
+                  "the engine has no routine " + call.name() + ", asked for by " + origin);
+        });
+  }
+
+  private Operand tensor(KernelCall call, int index) {
+    if (call.arguments().get(index) instanceof KernelArgument.Tensor(TensorExpression tensor)) {
+      return operand(tensor);
+    }
+    throw new IllegalArgumentException("argument " + index + " of " + call.name() + " is no tensor");
+  }
+
+  private static long whole(KernelCall call, int index) {
+    return ((KernelArgument.Whole) call.arguments().get(index)).value();
+  }
+
+  private static double real(KernelCall call, int index) {
+    return switch (call.arguments().get(index)) {
+      case KernelArgument.Whole(long value) -> value;
+      case KernelArgument.Real(double value) -> value;
+      default -> throw new IllegalArgumentException(call.name() + " needs a number");
+    };
+  }
+
+  private Command.Slot slot(KernelArgument argument) {
+    return switch (argument) {
+      case KernelArgument.Tensor(TensorExpression tensor) ->
+          new Command.Slot.Tensor(operand(tensor));
+      case KernelArgument.Tensors(List<TensorExpression> tensors) ->
+          new Command.Slot.Tensors(tensors.stream().map(this::operand).toList());
+      case KernelArgument.Given(KernelArgument inner) -> new Command.Slot.Given(slot(inner));
+      default -> new Command.Slot.Plain(argument);
+    };
+  }
+
+  private Operand operand(TensorExpression expression) {
+    return switch (expression) {
+      case TensorExpression.Name name -> named(name);
+      case TensorExpression.View(TensorExpression inner, List<Long> sizes) -> {
+        Operand operand = operand(inner);
+        Shape shape = Shape.of(sizes.stream().mapToLong(Long::longValue).toArray());
+        Optional<Strided> view = operand.layout().reshape(shape);
+        yield view.map(operand::with)
+            .orElseGet(
+                () -> {
+                  Operand copy = dense(operand);
+                  return copy.with(copy.layout().reshape(shape).orElseThrow());
+                });
+      }
+      case TensorExpression.Part(
+              TensorExpression inner,
+              List<Long> starts,
+              List<Long> limits,
+              List<Long> strides) -> {
+        Operand operand = operand(inner);
+        yield operand.with(
+            new Slice(starts, limits, strides).view(operand.layout()).orElseThrow());
+      }
+      case TensorExpression.Transposed(TensorExpression inner) -> {
+        Operand operand = operand(inner);
+        Strided layout = operand.layout();
+        int rank = layout.shape().rank();
+        long[] sizes = layout.shape().sizes();
+        long[] steps = layout.strides().clone();
+        swap(sizes, rank - 1, rank - 2);
+        swap(steps, rank - 1, rank - 2);
+        yield operand.with(new Strided(Shape.of(sizes), steps, layout.offset()));
+      }
+      case TensorExpression.Contiguous(TensorExpression inner) -> dense(operand(inner));
+      case TensorExpression.Number(double value, DataType dtype) -> number(value, dtype);
+    };
+  }
+
+  private static void swap(long[] values, int a, int b) {
+    long kept = values[a];
+    values[a] = values[b];
+    values[b] = kept;
+  }
+
+  private Operand named(TensorExpression.Name name) {
+    return switch (name.kind()) {
+      case INPUT -> {
+        Operand replaced = replacedInputs.get(name.index());
+        yield replaced != null ? replaced : item.inputs().get(name.index()).operand();
+      }
+      case OUTPUT -> item.outputs().get(name.index()).operand();
+      case BASE -> Objects.requireNonNull(item.base()).operand();
+      case TEMPORARY ->
+          temporaries.computeIfAbsent(
+              name.index(),
+              _ -> {
+                @Nullable TensorType type = name.type();
+                if (type == null) {
+                  throw new IllegalArgumentException(
+                      "temporary t" + name.index() + " of " + item.name() + " has no type");
+                }
+                return temporary(type.dtype(), type.shape());
+              });
+    };
+  }
+
+  private Operand number(double value, DataType dtype) {
+    Literal literal = Literal.scalar(dtype, value);
+    Buffer buffer =
+        numbers.computeIfAbsent(
+            literal,
+            l -> {
+              Buffer made = new Buffer("number " + value, dtype.bytes(), null);
+              constants.put(made, l);
+              return made;
+            });
+    return Operand.dense(buffer, dtype, Shape.SCALAR);
+  }
+
+  /** The same numbers row-major without gaps, copied if they are not. */
+  private Operand dense(Operand operand) {
+    if (operand.layout().isContiguous()) {
+      return operand;
+    }
+    Operand copy = temporary(operand.dtype(), operand.shape());
+    emit(new Command.Copy(item.name(), copy, operand));
+    return copy;
+  }
+
+  private Operand temporary(DataType dtype, Shape shape) {
+    Buffer buffer =
+        new Buffer("temporary of " + item.name(), shape.elements() * dtype.bytes(), null);
+    buffer.live(position);
+    return Operand.dense(buffer, dtype, shape);
+  }
+
+  private void emit(Command command) {
+    operands(command).forEach(o -> buffers.add(o.buffer()));
+    commands.add(command);
+  }
+
+  private static List<Operand> operands(Command command) {
+    return switch (command) {
+      case Command.Library library -> {
+        var all = new ArrayList<Operand>();
+        library.arguments().forEach(slot -> collect(slot, all));
+        library.results().forEach(r -> r.ifPresent(all::add));
+        yield all;
+      }
+      case Command.Copy copy -> List.of(copy.target(), copy.source());
+      case Command.Add add -> List.of(add.target(), add.left(), add.right());
+      case Command.Subtract subtract ->
+          List.of(subtract.target(), subtract.left(), subtract.right());
+      case Command.Fill fill -> List.of(fill.target());
+      case Command.RandomBits bits -> {
+        var all = new ArrayList<>(bits.key());
+        all.add(bits.target());
+        yield all;
+      }
+      case Command.Dynamic dynamic -> List.of(dynamic.whole(), dynamic.part(), dynamic.index());
+    };
+  }
+
+  private static void collect(Command.Slot slot, List<Operand> all) {
+    switch (slot) {
+      case Command.Slot.Tensor(Operand operand) -> all.add(operand);
+      case Command.Slot.Tensors(List<Operand> operands) -> all.addAll(operands);
+      case Command.Slot.Given(Command.Slot inner) -> collect(inner, all);
+      case Command.Slot.Plain _ -> {}
+    }
+  }
+}

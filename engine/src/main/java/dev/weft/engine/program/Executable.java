@@ -1,0 +1,277 @@
+package dev.weft.engine.program;
+
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Composite;
+import dev.weft.core.op.Expansion;
+import dev.weft.engine.buffer.Slab;
+import dev.weft.engine.device.Device;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.library.TensorHandle;
+import dev.weft.engine.library.TensorSlot;
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A graph ready to run on a device: compiled once to prepared calls on bound and planned memory. It
+ * is linked to addresses at its first run, when all programs that share the scratch slab are known.
+ */
+public final class Executable implements AutoCloseable {
+  private final Device device;
+  private final String name;
+  private final Program program;
+  private final double flops;
+  private final List<DeviceBuffer> results;
+  private final List<DeviceBuffer> own;
+
+  private @Nullable Arena arena;
+  private @Nullable Slab constants;
+  private Step[] steps = new Step[0];
+  private List<TensorHandle> handles = List.of();
+  private List<TensorSlot> slots = List.of();
+
+  private Executable(
+      Device device,
+      String name,
+      Program program,
+      double flops,
+      List<DeviceBuffer> results,
+      List<DeviceBuffer> own) {
+    this.device = device;
+    this.name = name;
+    this.program = program;
+    this.flops = flops;
+    this.results = results;
+    this.own = own;
+  }
+
+  /** Compiles a graph; see {@link Device#load}. */
+  public static Executable of(Device device, Graph graph, Map<Value, DeviceBuffer> bound) {
+    for (Value input : graph.inputValues()) {
+      DeviceBuffer buffer = bound.get(input);
+      if (buffer == null) {
+        throw new IllegalArgumentException("graph " + graph.name() + ": " + input + " is not bound");
+      }
+      if (!buffer.type().equals(input.type())) {
+        throw new IllegalArgumentException(
+            "graph " + graph.name() + ": " + input + " is bound to " + buffer);
+      }
+    }
+    Graph expanded =
+        Expansion.expand(
+            graph,
+            node ->
+                node.op() instanceof Composite
+                    && node.op().kernels(device.kind(), node.inputTypes()).isEmpty());
+    var results = new ArrayList<DeviceBuffer>();
+    var own = new ArrayList<DeviceBuffer>();
+    for (Graph.Output output : graph.outputs()) {
+      Value donor = output.donated();
+      if (donor != null) {
+        results.add(bound.get(donor));
+      } else {
+        DeviceBuffer buffer =
+            device.allocate(graph.name() + " output %" + output.value().name(), output.value().type());
+        results.add(buffer);
+        own.add(buffer);
+      }
+    }
+    double flops = 0;
+    for (Node node : graph.nodes()) {
+      Cost cost = node.cost();
+      flops += cost.flops();
+    }
+    Program program = Program.of(expanded, device.kind(), bound, results);
+    return new Executable(device, graph.name(), program, flops, results, own);
+  }
+
+  /** The buffer in which an output is after a run. */
+  public DeviceBuffer output(int index) {
+    return results.get(index);
+  }
+
+  /** Floating point operations of one run. */
+  public double flops() {
+    return flops;
+  }
+
+  /** Bytes of the scratch slab that it needs. */
+  public long scratchBytes() {
+    return program.plan().bytes();
+  }
+
+  /** Bytes of its constants. */
+  public long constantBytes() {
+    return program.constants().keySet().stream().mapToLong(b -> b.bytes).sum();
+  }
+
+  /** How many calls a run makes. */
+  public int calls() {
+    return program.commands().size();
+  }
+
+  /**
+   * Runs once, and waits for the end.
+   *
+   * @throws dev.weft.engine.library.KernelException if a kernel fails, naming the op
+   */
+  public void run() {
+    device
+        .thread()
+        .execute(
+            () -> {
+              if (arena == null) {
+                link();
+              }
+              runSteps();
+              return true;
+            });
+  }
+
+  private void runSteps() {
+    int position = 0;
+    try {
+      for (; position < steps.length; position++) {
+        steps[position].run();
+      }
+    } catch (RuntimeException e) {
+      slots.forEach(TensorSlot::close);
+      e.addSuppressed(
+          new IllegalStateException(
+              "in graph " + name + ", " + program.commands().get(position).origin()));
+      throw e;
+    }
+  }
+
+  /**
+   * Runs once more, op by op, and names the first op whose result holds a not-a-number or an
+   * infinity. For diagnosis: it is slow.
+   */
+  public Optional<String> firstNonFinite() {
+    return device
+        .thread()
+        .execute(
+            () -> {
+              if (arena == null) {
+                link();
+              }
+              for (int position = 0; position < steps.length; position++) {
+                steps[position].run();
+                Command command = program.commands().get(position);
+                for (Operand target : Targets.of(command)) {
+                  if (isNonFinite(target)) {
+                    return Optional.of(command.origin());
+                  }
+                }
+              }
+              return Optional.empty();
+            });
+  }
+
+  private boolean isNonFinite(Operand operand) {
+    if (!operand.dtype().isFloat() || !operand.layout().isContiguous()) {
+      return false;
+    }
+    long address = address(operand);
+    long bytes = operand.shape().elements() * operand.dtype().bytes();
+    Literal values =
+        Literals.read(
+            new dev.weft.core.graph.TensorType(operand.dtype(), operand.shape()),
+            java.lang.foreign.MemorySegment.ofAddress(address).reinterpret(bytes));
+    for (double value : values.doubles()) {
+      if (!Double.isFinite(value)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private Map<Buffer, Long> constantAddresses = Map.of();
+  private long scratchAddress;
+
+  private long address(Operand operand) {
+    Buffer buffer = operand.buffer();
+    Long constant = constantAddresses.get(buffer);
+    long base =
+        buffer.bound != null
+            ? buffer.bound.address()
+            : constant != null ? constant : scratchAddress + buffer.offset;
+    return base + operand.offset();
+  }
+
+  private void link() {
+    Slab scratch = device.scratch(program.plan().bytes(), "scratch memory of graph " + name);
+    scratchAddress = scratch.address();
+    Arena opened = Arena.ofShared();
+    arena = opened;
+    var addresses = new HashMap<Buffer, Long>();
+    long offset = 0;
+    for (Buffer buffer : program.constants().keySet()) {
+      offset = Math.ceilDiv(offset, 64) * 64;
+      addresses.put(buffer, offset);
+      offset += buffer.bytes;
+    }
+    Slab memory = Slab.map(device.memory(), offset, "constants of graph " + name);
+    constants = memory;
+    addresses.replaceAll((_, at) -> at + memory.address());
+    program
+        .constants()
+        .forEach(
+            (buffer, literal) ->
+                Literals.write(
+                    literal,
+                    memory
+                        .segment()
+                        .asSlice(addresses.get(buffer) - memory.address(), buffer.bytes)));
+    constantAddresses = addresses;
+    var linker =
+        new Linker(device.kind(), device.memory(), opened, scratch.address(), addresses);
+    steps = program.commands().stream().map(linker::link).toArray(Step[]::new);
+    handles = linker.handles();
+    slots = linker.slots();
+  }
+
+  /** Drops everything that depends on addresses; the next run links again. */
+  public void unlink() {
+    Arena opened = arena;
+    if (opened != null) {
+      slots.forEach(TensorSlot::close);
+      handles.forEach(TensorHandle::close);
+      handles = List.of();
+      slots = List.of();
+      steps = new Step[0];
+      opened.close();
+      arena = null;
+      if (constants != null) {
+        constants.close();
+        constants = null;
+      }
+    }
+  }
+
+  /** Data types of outputs, for readers. */
+  public DataType outputType(int index) {
+    return results.get(index).type().dtype();
+  }
+
+  /** Frees what the program holds; buffers bound from outside stay. */
+  @Override
+  public void close() {
+    device.thread().execute(
+        () -> {
+          unlink();
+          return true;
+        });
+    own.forEach(DeviceBuffer::close);
+    device.forget(this);
+  }
+}

@@ -1,0 +1,28 @@
+package dev.weft.engine.program;
+
+import dev.weft.core.graph.Kernel;
+import dev.weft.core.graph.Op;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One op of a flattened graph with the kernel that computes it.
+ *
+ * @param base what an accumulating kernel adds to
+ */
+record Item(
+    Op op, List<Flat> inputs, List<Flat> outputs, Kernel kernel, @Nullable Flat base) {
+  /** All values read. */
+  List<Flat> reads() {
+    if (base == null) {
+      return inputs;
+    }
+    var all = new java.util.ArrayList<>(inputs);
+    all.add(base);
+    return all;
+  }
+
+  String name() {
+    return op.name() + " making %" + outputs.getFirst().name;
+  }
+}

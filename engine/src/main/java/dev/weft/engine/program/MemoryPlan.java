@@ -1,0 +1,67 @@
+package dev.weft.engine.program;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * Gives each scratch buffer a place in one slab so that buffers that live at the same time do not
+ * overlap: the largest first, each at the lowest place that is free during its life (greedy by size,
+ * Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, section 5).
+ *
+ * @param bytes the slab's size
+ * @param liveBytes the most bytes that live at once: no plan needs fewer
+ */
+record MemoryPlan(long bytes, long liveBytes) {
+  /** Buffers begin at cache lines, as vector instructions like it. */
+  private static final long ALIGNMENT = 64;
+
+  static MemoryPlan of(List<Buffer> buffers) {
+    var order = new ArrayList<>(buffers);
+    order.sort(
+        Comparator.comparingLong((Buffer b) -> -b.bytes).thenComparingInt((Buffer b) -> b.first));
+    var placed = new ArrayList<Buffer>();
+    long end = 0;
+    for (Buffer buffer : order) {
+      long offset = 0;
+      // Placed buffers are kept by offset: walk over the gaps between those alive meanwhile.
+      for (Buffer other : placed) {
+        if (other.last < buffer.first || buffer.last < other.first) {
+          continue;
+        }
+        if (offset + buffer.bytes <= other.offset) {
+          break;
+        }
+        offset = Math.max(offset, align(other.offset + other.bytes));
+      }
+      buffer.offset = offset;
+      int position = 0;
+      while (position < placed.size() && placed.get(position).offset <= offset) {
+        position++;
+      }
+      placed.add(position, buffer);
+      end = Math.max(end, offset + buffer.bytes);
+    }
+    return new MemoryPlan(align(end), mostAlive(buffers));
+  }
+
+  private static long align(long bytes) {
+    return Math.ceilDiv(bytes, ALIGNMENT) * ALIGNMENT;
+  }
+
+  private static long mostAlive(List<Buffer> buffers) {
+    int end = buffers.stream().mapToInt(b -> b.last).max().orElse(0);
+    long[] change = new long[end + 2];
+    for (Buffer buffer : buffers) {
+      change[buffer.first] += buffer.bytes;
+      change[buffer.last + 1] -= buffer.bytes;
+    }
+    long alive = 0;
+    long most = 0;
+    for (long step : change) {
+      alive += step;
+      most = Math.max(most, alive);
+    }
+    return most;
+  }
+}

@@ -1,0 +1,319 @@
+package dev.weft.engine.program;
+
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Kernel;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Add;
+import dev.weft.engine.device.DeviceBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Decides in which buffer every value lies: sums grow where the product is made, parts are made in
+ * their stacks, results over operands that nobody reads any more, outputs in the memory donated.
+ */
+final class Placement {
+  private final DeviceKind kind;
+  private final List<Item> items;
+  private final Map<Value, Flat> inputs;
+  private final Set<Flat> clobberable = new HashSet<>();
+  private final List<Command.Copy> finalCopies = new ArrayList<>();
+
+  private Placement(DeviceKind kind, Flattening flattening) {
+    this.kind = kind;
+    this.items = new ArrayList<>(flattening.items());
+    this.inputs = flattening.inputs();
+  }
+
+  /**
+   * Places all values.
+   *
+   * @param bound the buffers of the graph's inputs
+   * @param results the buffers of the graph's outputs; those of donated inputs where one is donated
+   */
+  static Placement of(
+      Graph graph,
+      Flattening flattening,
+      DeviceKind kind,
+      Map<Value, DeviceBuffer> bound,
+      List<DeviceBuffer> results) {
+    var placement = new Placement(kind, flattening);
+    placement.fuseSums(flattening.outputs());
+    placement.makePartsInStacks(flattening.outputs());
+    placement.order(flattening.outputs());
+    Map<DeviceBuffer, Buffer> buffers = new HashMap<>();
+    for (Graph.Input input : graph.inputs()) {
+      DeviceBuffer buffer = Objects.requireNonNull(bound.get(input.value()));
+      Flat flat = Objects.requireNonNull(flattening.inputs().get(input.value()));
+      flat.place = whole(buffers, buffer, flat.type);
+      if (input.kind() == Graph.Kind.ACCUMULATOR) {
+        placement.clobberable.add(flat);
+      }
+    }
+    Set<Flat> taken = new HashSet<>();
+    for (int i = 0; i < results.size(); i++) {
+      Flat output = flattening.outputs().get(i);
+      Value donor = graph.outputs().get(i).donated();
+      Operand target = whole(buffers, results.get(i), output.type);
+      Flat donated = donor == null ? null : flattening.inputs().get(donor);
+      if (output.root().place == null
+          && output.root().literal == null
+          && output.isAllOfRoot()
+          && taken.add(output.root())
+          && (donated == null || placement.mayOverwrite(donated, output.root()))) {
+        output.root().place = target.with(dev.weft.core.graph.Strided.dense(output.root().type.shape()));
+      } else {
+        placement.finalCopies.add(new Command.Copy("output %" + output.name, target, target));
+        placement.pendingOutputs.add(output);
+      }
+    }
+    placement.place();
+    return placement;
+  }
+
+  private final List<Flat> pendingOutputs = new ArrayList<>();
+
+  private static Operand whole(
+      Map<DeviceBuffer, Buffer> buffers, DeviceBuffer buffer, TensorType type) {
+    Buffer piece =
+        buffers.computeIfAbsent(
+            buffer, b -> new Buffer(b.name(), b.type().bytes(), b));
+    return Operand.dense(piece, type.dtype(), type.shape());
+  }
+
+  List<Item> items() {
+    return items;
+  }
+
+  /** What remains to be copied into outputs' buffers when all items have run. */
+  List<Command.Copy> finalCopies() {
+    var copies = new ArrayList<Command.Copy>();
+    for (int i = 0; i < finalCopies.size(); i++) {
+      Command.Copy copy = finalCopies.get(i);
+      Operand source = pendingOutputs.get(i).operand();
+      if (!source.same(copy.target())) {
+        copies.add(new Command.Copy(copy.origin(), copy.target(), source));
+      }
+    }
+    return copies;
+  }
+
+  /** Replaces a product and its sum with something by one kernel that adds the product. */
+  private void fuseSums(List<Flat> outputs) {
+    Map<Flat, Item> makers = new HashMap<>();
+    for (Item item : items) {
+      item.outputs().forEach(o -> makers.put(o.base, item));
+      item.inputs().forEach(i -> i.base.reads++);
+    }
+    outputs.forEach(o -> o.base.reads++);
+    Set<Item> gone = new HashSet<>();
+    for (int position = 0; position < items.size(); position++) {
+      Item sum = items.get(position);
+      if (!(sum.op() instanceof Add)) {
+        continue;
+      }
+      for (int operand = 1; operand >= 0; operand--) {
+        Flat product = sum.inputs().get(operand);
+        Flat other = sum.inputs().get(1 - operand);
+        Item maker = makers.get(product);
+        if (maker == null
+            || product.isView()
+            || product.reads != 1
+            || maker.base() != null
+            || maker.outputs().size() != 1
+            || other.base == product) {
+          continue;
+        }
+        Optional<Kernel> kernel =
+            maker.op().accumulate(kind, maker.inputs().stream().map(f -> f.type).toList());
+        if (kernel.isPresent()) {
+          Item fused =
+              new Item(maker.op(), maker.inputs(), sum.outputs(), kernel.get(), other);
+          items.set(position, fused);
+          makers.put(sum.outputs().getFirst(), fused);
+          gone.add(maker);
+          break;
+        }
+      }
+    }
+    items.removeIf(item -> gone.stream().anyMatch(g -> g == item));
+  }
+
+  /** Lets rounds' parts be made in their stack, which saves the copy. */
+  private void makePartsInStacks(List<Flat> outputs) {
+    Set<Flat> made = new HashSet<>();
+    for (Item item : items) {
+      if (!Flattening.isStackWrite(item)) {
+        item.outputs().forEach(made::add);
+      }
+    }
+    Set<Flat> returned = new HashSet<>();
+    outputs.forEach(o -> returned.add(o.base));
+    var kept = new ArrayList<Item>();
+    for (Item item : items) {
+      Flat part = item.inputs().isEmpty() ? null : item.inputs().getFirst();
+      if (Flattening.isStackWrite(item)
+          && part != null
+          && !part.isView()
+          && made.contains(part)
+          && part.alias == null
+          && !returned.contains(part)) {
+        part.alias = item.outputs().getFirst();
+      } else {
+        kept.add(item);
+      }
+    }
+    items.clear();
+    items.addAll(kept);
+  }
+
+  private void order(List<Flat> outputs) {
+    for (int position = 0; position < items.size(); position++) {
+      Item item = items.get(position);
+      for (Flat read : item.reads()) {
+        read.root().lastRead = position;
+      }
+      for (Flat output : item.outputs()) {
+        Flat root = output.root();
+        root.made = root.made < 0 ? position : root.made;
+        root.lastRead = Math.max(root.lastRead, position);
+      }
+    }
+    for (Flat output : outputs) {
+      output.root().lastRead = items.size();
+    }
+  }
+
+  /** Whether a value may be made in a donated input's memory: nobody reads there afterwards. */
+  private boolean mayOverwrite(Flat donated, Flat root) {
+    for (int write = 0; write < items.size(); write++) {
+      for (Flat output : items.get(write).outputs()) {
+        if (output.root() == root && isReadAfter(donated, output, write)) {
+          return false;
+        }
+      }
+    }
+    // Its input may stay what it is until another output is copied over it.
+    return pendingOutputs.stream().noneMatch(o -> o.root() == donated);
+  }
+
+  private boolean isReadAfter(Flat donated, Flat output, int write) {
+    long[] region = output.range();
+    Item writer = items.get(write);
+    for (int position = write; position < items.size(); position++) {
+      for (Flat read : items.get(position).reads()) {
+        if (read.root() != donated) {
+          continue;
+        }
+        long[] range = read.range();
+        boolean overlaps = range[0] < region[1] && region[0] < range[1];
+        if (overlaps && (position > write || !allowsSharing(writer, output, read))) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** Whether an item may write its output over an operand, element by element. */
+  private static boolean allowsSharing(Item item, Flat output, Flat read) {
+    long[] from = read.range();
+    long[] to = output.range();
+    if (from[0] != to[0] || from[1] != to[1] || !read.layout.isContiguous()) {
+      return false;
+    }
+    if (read == item.base()) {
+      return true;
+    }
+    int index = item.outputs().indexOf(output);
+    for (Kernel.Pair pair : item.kernel().shares()) {
+      if (pair.output() == index && item.inputs().get(pair.input()) == read) {
+        return true;
+      }
+    }
+    for (Kernel.Pair pair : item.kernel().mutates()) {
+      if (pair.output() == index && item.inputs().get(pair.input()) == read) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private void place() {
+    for (int position = 0; position < items.size(); position++) {
+      Item item = items.get(position);
+      for (int index = 0; index < item.outputs().size(); index++) {
+        Flat root = item.outputs().get(index).root();
+        if (root.place == null) {
+          Operand over = operandToTake(item, index, position);
+          root.place =
+              over != null
+                  ? over
+                  : Operand.dense(
+                      new Buffer(item.name(), root.type.bytes(), null),
+                      root.type.dtype(),
+                      root.type.shape());
+        }
+        if (root.place.buffer().isScratch()) {
+          root.place.buffer().live(root.made);
+          root.place.buffer().live(Math.max(root.made, root.lastRead));
+        }
+      }
+    }
+  }
+
+  private @org.jspecify.annotations.Nullable Operand operandToTake(
+      Item item, int index, int position) {
+    Flat output = item.outputs().get(index);
+    if (output.isView() || output.alias != null) {
+      return null;
+    }
+    var candidates = new ArrayList<Flat>();
+    for (Kernel.Pair pair : item.kernel().mutates()) {
+      if (pair.output() == index) {
+        candidates.add(item.inputs().get(pair.input()));
+      }
+    }
+    if (item.base() != null) {
+      candidates.add(item.base());
+    }
+    for (Kernel.Pair pair : item.kernel().shares()) {
+      if (pair.output() == index) {
+        candidates.add(item.inputs().get(pair.input()));
+      }
+    }
+    for (Flat candidate : candidates) {
+      Flat root = candidate.root();
+      long uses = item.reads().stream().filter(r -> r.root() == root).count();
+      boolean takenAlready = item.outputs().stream().limit(index).anyMatch(o -> o.root().place != null && root.place != null && o.root().place.buffer() == root.place.buffer());
+      if (root.lastRead == position
+          && root.literal == null
+          && root.place != null
+          && root.place.buffer().isScratch()
+          && candidate.isAllOfRoot()
+          && root.type.bytes() == output.type.bytes()
+          && candidate.type.equals(output.type)
+          && uses == 1
+          && !takenAlready) {
+        return Operand.dense(root.place.buffer(), output.type.dtype(), output.type.shape());
+      }
+    }
+    return null;
+  }
+
+  /** Whether an input's memory may be left in disorder after an item. */
+  boolean mayClobber(Flat input, int position) {
+    Flat root = input.root();
+    return root.lastRead <= position
+        && root.literal == null
+        && (root.place == null || root.place.buffer().isScratch() || clobberable.contains(root));
+  }
+}

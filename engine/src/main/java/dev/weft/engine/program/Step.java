@@ -1,0 +1,7 @@
+package dev.weft.engine.program;
+
+/** One thing that a linked program does. */
+@FunctionalInterface
+interface Step {
+  void run();
+}
