@@ -70,4 +70,9 @@ public interface Op {
   default Op local(List<TensorType> outputs) {
     return this;
   }
+
+  /** The graphs that this op runs. */
+  default List<Graph> bodies() {
+    return List.of();
+  }
 }

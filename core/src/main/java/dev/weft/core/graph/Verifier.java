@@ -20,6 +20,7 @@ public final class Verifier {
       define(pass, graph, value, known, names);
     }
     for (Node node : graph.nodes()) {
+      node.op().bodies().forEach(body -> verify(pass, body));
       for (Value input : node.inputs()) {
         require(known.contains(input), pass, graph, node, input + " is used before it is made");
       }

@@ -96,6 +96,11 @@ public record Repeat(Graph body, int count, int carried, int stacked, boolean re
     return round.times(count);
   }
 
+  @Override
+  public List<Graph> bodies() {
+    return List.of(body);
+  }
+
   /** Two repeats are equal if they are the same object: bodies are compared by identity. */
   @Override
   public boolean equals(Object other) {

@@ -2,7 +2,10 @@ package dev.weft.core.op;
 
 import dev.weft.core.graph.DataType;
 
-/** Rounds a double to the nearest number of another floating point type. */
+/**
+ * Rounds a double to the nearest number of another floating point type, to even where two are as
+ * near. Types narrower than f32 are rounded from f32, as libraries do.
+ */
 public final class Rounding {
   private Rounding() {}
 

@@ -114,7 +114,7 @@ class InterpreterTest {
         GraphText.parse(
             """
             graph g(%a: f32[2]) {
-              %s = softmax(%a)
+              %s = softmax(%a, dim=0)
               %y = repeat(%s, body=graph h(%i: i64[], %x: f32[2]) {
                 %z = negate(%x)
                 return %z
