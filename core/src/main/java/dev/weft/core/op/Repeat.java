@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
@@ -31,7 +32,7 @@ import java.util.Set;
  * @param reverse whether the rounds go from the last slice to the first
  */
 public record Repeat(Graph body, int count, int carried, int stacked, boolean reverse)
-    implements Op {
+    implements DeadCode.Prunable {
   private static final TensorType ROUND = TensorType.scalar(DataType.I64);
 
   @Override
@@ -117,20 +118,33 @@ public record Repeat(Graph body, int count, int carried, int stacked, boolean re
     return "repeat of " + body.name() + ", " + count + " rounds";
   }
 
-  /** The same rounds with outputs (stacked ones only) that nobody reads taken away. */
-  public Repeat keepingStackedOutputs(Set<Integer> kept) {
-    var outputs = new ArrayList<Graph.Output>();
-    for (int i = 0; i < body.outputs().size(); i++) {
-      if (i < carried || kept.contains(i)) {
-        outputs.add(body.outputs().get(i));
+  @Override
+  public Node prune(Node node, Set<Value> alive) {
+    var results = new ArrayList<Graph.Output>();
+    var outputs = new ArrayList<Value>();
+    for (int i = 0; i < node.outputs().size(); i++) {
+      if (i < carried || alive.contains(node.output(i))) {
+        results.add(body.outputs().get(i));
+        outputs.add(node.output(i));
       }
     }
-    return new Repeat(
-        new Graph(body.name(), body.inputs(), body.nodes(), outputs),
-        count,
-        carried,
-        stacked,
-        reverse);
+    Graph lean =
+        DeadCode.eliminate(new Graph(body.name(), body.inputs(), body.nodes(), results));
+    Set<Integer> read = withBody(lean).inputsRead();
+    var arguments = new ArrayList<Graph.Input>();
+    var operands = new ArrayList<Value>();
+    arguments.add(body.inputs().getFirst());
+    int slices = 0;
+    for (int i = 0; i < node.inputs().size(); i++) {
+      if (i < carried || read.contains(i)) {
+        arguments.add(body.inputs().get(i + 1));
+        operands.add(node.input(i));
+        slices += isStacked(i) ? 1 : 0;
+      }
+    }
+    Graph smaller = new Graph(lean.name(), arguments, lean.nodes(), lean.outputs());
+    return new Node(
+        new Repeat(smaller, count, carried, slices, reverse), operands, outputs, node.origin());
   }
 
   /** The same rounds with another body of the same arguments and results. */

@@ -77,6 +77,7 @@ public final class Scope {
    */
   public Tensor parameter(String name, Initializer initializer, long... sizes) {
     checkName(name);
+    level.builder.prefix(path.isEmpty() ? "" : path + ".");
     TensorType type = new TensorType(trace.parameterType(), Shape.of(sizes));
     return new Tensor(level.builder, parameter(join(path, name), initializer, type, 0));
   }

@@ -1,5 +1,6 @@
 package dev.weft.engine.program;
 
+import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
@@ -67,11 +68,12 @@ public final class Executable implements AutoCloseable {
       }
     }
     Graph expanded =
-        Expansion.expand(
-            graph,
-            node ->
-                node.op() instanceof Composite
-                    && node.op().kernels(device.kind(), node.inputTypes()).isEmpty());
+        Optimize.optimize(
+            Expansion.expand(
+                graph,
+                node ->
+                    node.op() instanceof Composite
+                        && node.op().kernels(device.kind(), node.inputTypes()).isEmpty()));
     var results = new ArrayList<DeviceBuffer>();
     var own = new ArrayList<DeviceBuffer>();
     for (Graph.Output output : graph.outputs()) {

@@ -1,0 +1,59 @@
+package dev.weft.nn.layer;
+
+import dev.weft.core.graph.DataType;
+import dev.weft.core.op.Attention;
+import dev.weft.core.op.Dropout;
+import dev.weft.core.op.LayerNorm;
+import dev.weft.core.op.Philox;
+import dev.weft.core.op.RandomBits;
+import dev.weft.core.op.Tensor;
+import dev.weft.core.trace.Initializer;
+import dev.weft.core.trace.Scope;
+import java.util.List;
+
+/** Layers: functions of a scope, which names their parameters, and their input. */
+public final class Layers {
+  /** What layer normalisation adds to the variance. */
+  public static final double EPSILON = 1e-5;
+
+  private Layers() {}
+
+  /** {@code x [..., h]} times {@code weight [h, out]} plus {@code bias [out]}. */
+  public static Tensor linear(Scope m, Tensor x, long out, Initializer weight) {
+    Tensor w = m.parameter("weight", weight, x.size(-1), out);
+    Tensor b = m.parameter("bias", Initializer.zeros(), out);
+    return x.matmul(w).plus(b);
+  }
+
+  /** Normalises the last dim, then scales by {@code weight} and shifts by {@code bias}. */
+  public static Tensor layerNorm(Scope m, Tensor x) {
+    Tensor scale = m.parameter("weight", Initializer.ones(), x.size(-1));
+    Tensor shift = m.parameter("bias", Initializer.zeros(), x.size(-1));
+    return Tensor.apply(new LayerNorm(EPSILON), List.of(x, scale, shift)).getFirst();
+  }
+
+  /** Scaled dot-product attention of {@code [b, h, s, d]}. */
+  public static Tensor attention(Tensor q, Tensor k, Tensor v, boolean causal) {
+    double scale = 1 / Math.sqrt(q.size(-1));
+    return Tensor.apply(new Attention(causal, scale), List.of(q, k, v)).getFirst();
+  }
+
+  /**
+   * Zeroes elements at random while training. The bits depend on the scope's name, the layer, the
+   * step and the row of the whole batch alone: the facts {@code seed}, {@code step} and {@code row}.
+   */
+  public static Tensor dropout(Scope m, Tensor x, double rate) {
+    if (!m.training() || rate == 0) {
+      return x;
+    }
+    var site = new RandomBits(Philox.site(m.path()), x.shape());
+    Tensor bits =
+        Tensor.one(site, m.fact("seed"), m.fact("step"), m.layer(), m.fact("row"));
+    return Tensor.one(new Dropout(rate), x, bits);
+  }
+
+  /** How many targets count: those that are not the ignored one, an f32 scalar. */
+  public static Tensor count(Tensor targets, long ignoreIndex) {
+    return targets.notEqualTo(ignoreIndex).cast(DataType.F32).sum();
+  }
+}

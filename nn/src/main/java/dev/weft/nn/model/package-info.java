@@ -1,0 +1,5 @@
+/** Models. */
+@NullMarked
+package dev.weft.nn.model;
+
+import org.jspecify.annotations.NullMarked;

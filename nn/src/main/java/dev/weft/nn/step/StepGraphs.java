@@ -1,0 +1,154 @@
+package dev.weft.nn.step;
+
+import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Role;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.graph.Verifier;
+import dev.weft.core.grad.Autodiff;
+import dev.weft.core.grad.Optimize;
+import dev.weft.core.op.GlobalNorm;
+import dev.weft.core.op.Maximum;
+import dev.weft.core.op.Tensor;
+import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Trace;
+import dev.weft.core.trace.Traced;
+import dev.weft.nn.model.Loss;
+import dev.weft.nn.optimizer.Optimizer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+
+/**
+ * A training step: {@code micro} runs once per micro-batch, {@code norm} and {@code update} once per
+ * step.
+ *
+ * <p>Graph inputs are found by name: the data and facts as the model names them, parameters by {@link
+ * Parameter#name}, accumulators by that name and {@code .sum}, optimizer slots by that name and the
+ * slot's.
+ *
+ * @param parameters in the order of the gradients
+ * @param micro outputs: loss sum, weight, then the gradients
+ * @param microNext the same for all micro-batches but the first: gradients are added onto
+ *     accumulators
+ * @param norm inputs: gradients, {@code weight}; outputs: the norm of the mean gradient, and what the
+ *     gradients must be divided by, clipping included
+ * @param update inputs: parameters, slots, gradients, {@code learning_rate}, {@code step}, {@code
+ *     divisor} (f32 scalars); outputs take over parameters and slots; gradients are used up
+ * @param evaluate outputs: loss sum, weight; without dropout
+ */
+public record StepGraphs(
+    List<Parameter> parameters,
+    Graph micro,
+    Graph microNext,
+    Graph norm,
+    Graph update,
+    Graph evaluate) {
+
+  /** A model as a function of the scope and the batch. */
+  @FunctionalInterface
+  public interface Model
+      extends BiFunction<dev.weft.core.trace.Scope, Map<String, Tensor>, Loss> {}
+
+  /**
+   * Traces and differentiates a model.
+   *
+   * @param data the types of a micro-batch by name
+   * @param clip the largest norm of the mean gradient; 0 for no limit
+   */
+  public static StepGraphs of(
+      Model model,
+      Map<String, TensorType> data,
+      DataType parameterType,
+      Optimizer optimizer,
+      double clip) {
+    Traced training = trace("micro", model, data, parameterType, true);
+    Traced evaluation = trace("evaluate", model, data, parameterType, false);
+    Graph forward = Optimize.optimize(training.graph());
+    List<Value> parameters = forward.inputs(Graph.Kind.PARAMETER);
+    Value loss = forward.outputValues().getFirst();
+    return new StepGraphs(
+        training.parameters(),
+        Optimize.optimize(Autodiff.gradients(forward, loss, parameters, false)),
+        Optimize.optimize(Autodiff.gradients(forward, loss, parameters, true))
+            .withName("micro_next"),
+        norm(training.parameters(), clip),
+        update(training.parameters(), optimizer),
+        Optimize.optimize(evaluation.graph()));
+  }
+
+  private static Traced trace(
+      String name,
+      Model model,
+      Map<String, TensorType> data,
+      DataType parameterType,
+      boolean training) {
+    return Trace.trace(
+        name,
+        parameterType,
+        training,
+        data,
+        (scope, batch) -> {
+          Loss loss = model.apply(scope, batch);
+          return List.of(loss.sum(), loss.weight());
+        });
+  }
+
+  private static Graph norm(List<Parameter> parameters, double clip) {
+    var builder = new Builder("norm");
+    builder.origin(new dev.weft.core.graph.Origin("norm", Role.UPDATE, ""));
+    var gradients = new ArrayList<Tensor>();
+    for (Parameter parameter : parameters) {
+      gradients.add(
+          input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
+    }
+    Tensor weight = fact(builder, "weight");
+    Tensor counted = Tensor.one(new Maximum(), weight, weight.scalar(1));
+    Tensor norm = Tensor.apply(new GlobalNorm(), gradients).getFirst().dividedBy(counted);
+    Tensor excess =
+        clip > 0
+            ? Tensor.one(new Maximum(), norm.dividedBy(clip), norm.scalar(1))
+            : norm.scalar(1);
+    builder.output(norm.value());
+    builder.output(counted.times(excess).value());
+    return Optimize.optimize(Verifier.verify("norm", builder.build()));
+  }
+
+  private static Graph update(List<Parameter> parameters, Optimizer optimizer) {
+    var builder = new Builder("update");
+    Tensor rate = fact(builder, "learning_rate");
+    Tensor step = fact(builder, "step");
+    Tensor divisor = fact(builder, "divisor");
+    for (Parameter parameter : parameters) {
+      String name = parameter.name();
+      TensorType type = parameter.type();
+      builder.origin(new dev.weft.core.graph.Origin(name, Role.UPDATE, ""));
+      Tensor value = input(builder, name, type, Graph.Kind.PARAMETER);
+      Tensor gradient = input(builder, name + ".sum", type, Graph.Kind.ACCUMULATOR);
+      var slots = new ArrayList<Tensor>();
+      for (String slot : optimizer.slots()) {
+        slots.add(input(builder, name + "." + slot, type, Graph.Kind.STATE));
+      }
+      boolean decay = parameter.sliceType().rank() >= 2;
+      List<Tensor> results =
+          optimizer.update(decay, value, gradient, slots, rate, step, divisor);
+      builder.output(results.getFirst().value(), value.value());
+      for (int i = 0; i < slots.size(); i++) {
+        builder.output(results.get(i + 1).value(), slots.get(i).value());
+      }
+    }
+    return Optimize.optimize(Verifier.verify("update", builder.build()));
+  }
+
+  private static Tensor fact(Builder builder, String name) {
+    return input(builder, name, TensorType.scalar(DataType.F32), Graph.Kind.FACT);
+  }
+
+  private static Tensor input(
+      Builder builder, String name, TensorType type, Graph.Kind kind) {
+    return new Tensor(builder, builder.input(name, type, kind));
+  }
+}
