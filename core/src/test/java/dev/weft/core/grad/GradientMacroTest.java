@@ -13,6 +13,9 @@ import dev.weft.core.graph.Verifier;
 import dev.weft.core.interpret.Interpreter;
 import dev.weft.core.op.GraphText;
 import dev.weft.core.op.GraphTextException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -54,5 +57,16 @@ class GradientMacroTest {
               () -> GradientMacro.parse(HEAD + "%g = " + statement + " return %g }"));
       assertEquals(5, error.line());
     }
+  }
+
+  @Test
+  void theDocumentedSampleReads() throws IOException {
+    String page = Files.readString(Path.of("..", "docs", "text-form.md"));
+    String fence = "```\n";
+    int from = page.indexOf(fence + "graph mlp") + fence.length();
+    Graph graph = GradientMacro.parse(page.substring(from, page.indexOf(fence, from)));
+    Verifier.verify("reading", graph);
+    assertEquals(
+        List.of("l", "g"), graph.outputValues().stream().map(Value::name).toList());
   }
 }

@@ -17,7 +17,7 @@ import net.jqwik.api.Property;
 class GraphTextPropertyTest {
   private static final String SIGNS = "%()[]{}=:,@#\"\\ \n-.0129aefgnrt";
 
-  @Property(tries = 300)
+  @Property(tries = 200)
   void anyGraphReadsBack(@ForAll long seed) {
     Graph graph = Verifier.verify("making", RandomGraphs.make(seed));
     String text = GraphText.print(graph);
@@ -27,7 +27,7 @@ class GraphTextPropertyTest {
   }
 
   /** Broken text is read as some other graph or refused with a place in it; nothing else happens. */
-  @Property(tries = 2000)
+  @Property(tries = 1000)
   void brokenTextIsRefused(@ForAll long seed) {
     var random = new Random(seed);
     var text = new StringBuilder(GraphText.print(RandomGraphs.make(random.nextInt(50))));

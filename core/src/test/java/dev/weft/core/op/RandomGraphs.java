@@ -17,7 +17,7 @@ final class RandomGraphs {
   private RandomGraphs() {}
 
   static Graph make(long seed) {
-    return make(new Random(seed), "random/" + seed, 3);
+    return make(new Random(seed), "random/" + seed, 2);
   }
 
   private static Graph make(Random random, String name, int depth) {
