@@ -31,7 +31,9 @@ public final class Suggestion {
     return nearest(word, known).map(near -> "; did you mean '" + near + "'?").orElse("");
   }
 
-  /** Insertions, deletions, replacements and swaps of neighbours that lead from one to the other. */
+  /**
+   * Insertions, deletions, replacements and swaps of neighbours that lead from one to the other.
+   */
   private static int distance(String a, String b) {
     int[] beforeLast = new int[b.length() + 1];
     int[] last = new int[b.length() + 1];

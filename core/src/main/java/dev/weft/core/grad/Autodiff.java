@@ -21,8 +21,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reverse-mode differentiation. The forward nodes stay what they are; repeats get more outputs, what
- * their gradient needs of each round.
+ * Reverse-mode differentiation. The forward nodes stay what they are; repeats get more outputs,
+ * what their gradient needs of each round.
  */
 public final class Autodiff {
   private final Builder builder;
@@ -47,8 +47,7 @@ public final class Autodiff {
    *     inputs' types, whose memory the sums take over
    * @throws IllegalArgumentException if the loss is no scalar float
    */
-  public static Graph gradients(
-      Graph forward, Value loss, List<Value> wanted, boolean accumulate) {
+  public static Graph gradients(Graph forward, Value loss, List<Value> wanted, boolean accumulate) {
     if (!loss.dtype().isFloat() || loss.type().rank() != 0) {
       throw new IllegalArgumentException("a gradient needs a scalar float, found " + loss);
     }
@@ -59,15 +58,13 @@ public final class Autodiff {
     if (accumulate) {
       for (Value value : wanted) {
         accumulators.put(
-            value,
-            builder.input(value.name() + ".sum", value.type(), Graph.Kind.ACCUMULATOR));
+            value, builder.input(value.name() + ".sum", value.type(), Graph.Kind.ACCUMULATOR));
       }
     }
     var autodiff = new Autodiff(builder, active, accumulators.keySet());
     autodiff.emitForward(forward.nodes(), uses(forward));
     builder.prefix("grad.");
-    accumulators.forEach(
-        (value, sum) -> autodiff.cotangents.put(value, new Tensor(builder, sum)));
+    accumulators.forEach((value, sum) -> autodiff.cotangents.put(value, new Tensor(builder, sum)));
     builder.origin(new Origin(loss.name(), Role.INPUT_GRADIENT, ""));
     autodiff.accumulate(loss, Tensor.constant(builder, loss.dtype(), 1));
     autodiff.backward(forward.nodes());
@@ -150,8 +147,7 @@ public final class Autodiff {
     var arriving = new ArrayList<@Nullable Tensor>();
     node.outputs().forEach(v -> arriving.add(cotangents.get(v)));
     List<Boolean> wanted = node.inputs().stream().map(active::contains).toList();
-    List<@Nullable Tensor> result =
-        op.gradient(new Adjoint(inputs, outputs, arriving, wanted));
+    List<@Nullable Tensor> result = op.gradient(new Adjoint(inputs, outputs, arriving, wanted));
     if (result == null) {
       differentiateExpansion((Composite) op, inputs, node);
       return;

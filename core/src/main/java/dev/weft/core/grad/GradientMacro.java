@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * {@code %g1, %g2 = gradient(%loss, %w1, %w2)} in the text form: the derivatives of a scalar by some
- * inputs of the graph.
+ * {@code %g1, %g2 = gradient(%loss, %w1, %w2)} in the text form: the derivatives of a scalar by
+ * some inputs of the graph.
  */
 public record GradientMacro() implements Macro {
   /** Reads a graph of Weft's own ops, with gradients expanded. */

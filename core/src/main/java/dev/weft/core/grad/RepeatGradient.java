@@ -24,7 +24,8 @@ import java.util.TreeSet;
 /**
  * The gradient of a repeat: a forward repeat that also returns, stacked, what the backward needs of
  * each round, and a repeat of the backward rounds in the other direction. Slices, unchanging values
- * and what follows from these cheaply (views, masks, casts of weights) are not saved but made again.
+ * and what follows from these cheaply (views, masks, casts of weights) are not saved but made
+ * again.
  */
 final class RepeatGradient {
   /**
@@ -87,7 +88,9 @@ final class RepeatGradient {
     return this;
   }
 
-  /** Which outputs depend on active operands; what is carried may become active in a later round. */
+  /**
+   * Which outputs depend on active operands; what is carried may become active in a later round.
+   */
   static Set<Integer> activeOutputs(Repeat repeat, List<Value> operands, Set<Value> active) {
     List<Value> arguments = repeat.body().inputValues();
     Set<Value> inside = new HashSet<>();
@@ -158,8 +161,7 @@ final class RepeatGradient {
       round.origin(node.origin().as(Role.INPUT_GRADIENT));
       Tensor cotangent = autodiff.cotangents().get(argument);
       departing.put(
-          input,
-          (cotangent == null ? new Tensor(round, argument).filled(0) : cotangent).value());
+          input, (cotangent == null ? new Tensor(round, argument).filled(0) : cotangent).value());
     }
     Graph whole = Roles.assign(withOutputs(round, departing), forwardNodes.size());
     List<Node> backwardNodes =
@@ -238,8 +240,7 @@ final class RepeatGradient {
       return;
     }
     boolean remake =
-        producer != null
-            && (isDerivable(value, producers, free, derivable) || isView(producer));
+        producer != null && (isDerivable(value, producers, free, derivable) || isView(producer));
     if (!remake) {
       saved.add(value);
       return;
@@ -264,8 +265,7 @@ final class RepeatGradient {
     boolean derivable =
         producer != null
             && isCheap(producer)
-            && producer.inputs().stream()
-                .allMatch(v -> isDerivable(v, producers, free, known));
+            && producer.inputs().stream().allMatch(v -> isDerivable(v, producers, free, known));
     known.put(value, derivable);
     return derivable;
   }
@@ -281,8 +281,7 @@ final class RepeatGradient {
   private static boolean isView(Node node) {
     Op op = node.op();
     return op instanceof Constant
-        || (node.inputs().size() == 1
-            && op.view(Strided.dense(node.input(0).shape())).isPresent());
+        || (node.inputs().size() == 1 && op.view(Strided.dense(node.input(0).shape())).isPresent());
   }
 
   private void assemble(
@@ -383,8 +382,7 @@ final class RepeatGradient {
         Value operand = node.input(input);
         boolean first = included.add(operand);
         Tensor earlier = first ? cotangents.get(operand) : null;
-        operands.add(
-            (earlier != null ? earlier : new Tensor(builder, operand).filled(0)).value());
+        operands.add((earlier != null ? earlier : new Tensor(builder, operand).filled(0)).value());
       }
     }
     for (int i = 0; i < residuals.size(); i++) {
@@ -400,8 +398,7 @@ final class RepeatGradient {
       if (activeInputs.contains(input)) {
         Tensor earlier = cotangents.get(node.input(input));
         operands.add(
-            (earlier != null ? earlier : new Tensor(builder, node.input(input)).filled(0))
-                .value());
+            (earlier != null ? earlier : new Tensor(builder, node.input(input)).filled(0)).value());
       }
     }
     unchangingRead.forEach(i -> operands.add(node.input(i)));
@@ -445,8 +442,7 @@ final class RepeatGradient {
                 before.tensor().plus(tensor), before.includesEarlier() || includesEarlier));
   }
 
-  private static Value arriving(
-      Builder builder, Map<Value, Tensor> cotangents, Value output) {
+  private static Value arriving(Builder builder, Map<Value, Tensor> cotangents, Value output) {
     Tensor cotangent = cotangents.get(output);
     return (cotangent != null ? cotangent : new Tensor(builder, output).filled(0)).value();
   }

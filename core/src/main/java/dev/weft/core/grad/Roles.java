@@ -45,10 +45,7 @@ final class Roles {
         changed.put(
             node,
             new Node(
-                node.op(),
-                node.inputs(),
-                node.outputs(),
-                node.origin().as(Role.WEIGHT_GRADIENT)));
+                node.op(), node.inputs(), node.outputs(), node.origin().as(Role.WEIGHT_GRADIENT)));
       }
     }
     var result = new ArrayList<Node>();

@@ -56,12 +56,9 @@ final class Simplify {
     }
     graph.outputValues().forEach(v -> uses.merge(v, 1, Integer::sum));
     for (Node node : graph.nodes()) {
-      List<Value> inputs =
-          node.inputs().stream().map(v -> replaced.getOrDefault(v, v)).toList();
+      List<Value> inputs = node.inputs().stream().map(v -> replaced.getOrDefault(v, v)).toList();
       Op op =
-          node.op() instanceof Repeat repeat
-              ? repeat.withBody(simplify(repeat.body()))
-              : node.op();
+          node.op() instanceof Repeat repeat ? repeat.withBody(simplify(repeat.body())) : node.op();
       visit(new Node(op, inputs, node.outputs(), node.origin()), node.inputs());
     }
     return new Graph(graph.name(), graph.inputs(), nodes, Substitution.outputs(graph, replaced));
@@ -79,12 +76,10 @@ final class Simplify {
       }
     }
     if (node.op() instanceof LinearCrossEntropy loss) {
-      Node both =
-          withGradient.get(List.of(loss.chunkRows(), loss.ignoreIndex(), originalInputs));
+      Node both = withGradient.get(List.of(loss.chunkRows(), loss.ignoreIndex(), originalInputs));
       if (both != null) {
         Node early =
-            new Node(
-                both.op(), node.inputs(), both.outputs(), node.origin().as(Role.FORWARD));
+            new Node(both.op(), node.inputs(), both.outputs(), node.origin().as(Role.FORWARD));
         emit(early);
         replaced.put(node.output(0), both.output(0));
         return;
@@ -184,8 +179,7 @@ final class Simplify {
       return Optional.empty();
     }
     if (node.op() instanceof Reshape && before.op() instanceof Reshape) {
-      return Optional.of(
-          new Node(node.op(), before.inputs(), node.outputs(), node.origin()));
+      return Optional.of(new Node(node.op(), before.inputs(), node.outputs(), node.origin()));
     }
     if (node.op() instanceof Transpose second && before.op() instanceof Transpose first) {
       List<Integer> both =
@@ -238,9 +232,7 @@ final class Simplify {
         continue;
       }
       int index = loop.outputs().indexOf(sum);
-      if (!isSplat(loop.input(index), 0)
-          || !isSum(repeat, index)
-          || !isKnownBefore(start, loop)) {
+      if (!isSplat(loop.input(index), 0) || !isSum(repeat, index) || !isKnownBefore(start, loop)) {
         continue;
       }
       var operands = new ArrayList<>(loop.inputs());

@@ -8,8 +8,8 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An immutable program on tensors: nodes stand in an order in which every value is made before it is
- * used.
+ * An immutable program on tensors: nodes stand in an order in which every value is made before it
+ * is used.
  */
 public record Graph(String name, List<Input> inputs, List<Node> nodes, List<Output> outputs) {
   /** What an input is to a training step. */

@@ -31,8 +31,8 @@ import java.util.List;
  * pointer and length.
  *
  * @param calls the calls
- * @param mutates pairs of output and input: the kernel updates the input's memory, which becomes the
- *     output
+ * @param mutates pairs of output and input: the kernel updates the input's memory, which becomes
+ *     the output
  * @param shares pairs of output and input that may, but need not, be the same memory
  * @param clobbers inputs whose memory holds nothing of use afterwards
  * @param serialBlas whether the matrix library must run on one thread meanwhile

@@ -127,8 +127,14 @@ public final class Literal {
     long shown = same ? Math.min(1, elements()) : elements();
     String values =
         doubles != null
-            ? DoubleStream.of(doubles).limit(shown).mapToObj(Double::toString).collect(Collectors.joining(", "))
-            : LongStream.of(Objects.requireNonNull(longs)).limit(shown).mapToObj(Long::toString).collect(Collectors.joining(", "));
+            ? DoubleStream.of(doubles)
+                .limit(shown)
+                .mapToObj(Double::toString)
+                .collect(Collectors.joining(", "))
+            : LongStream.of(Objects.requireNonNull(longs))
+                .limit(shown)
+                .mapToObj(Long::toString)
+                .collect(Collectors.joining(", "));
     return type + "{" + values + "}";
   }
 }

@@ -37,8 +37,8 @@ public interface Op {
   Cost cost(List<TensorType> inputs);
 
   /**
-   * The ways a library can compute this op on a kind of device, the one to prefer first. Empty where
-   * there is none: the op is then expanded, or is a view.
+   * The ways a library can compute this op on a kind of device, the one to prefer first. Empty
+   * where there is none: the op is then expanded, or is a view.
    */
   default List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
     return List.of();
@@ -61,9 +61,9 @@ public interface Op {
   }
 
   /**
-   * The op that makes one part of this one's outputs from the parts of its inputs, when dims are split
-   * along factors. An op whose attributes say sizes of its tensors gives itself with those of the
-   * part.
+   * The op that makes one part of this one's outputs from the parts of its inputs, when dims are
+   * split along factors. An op whose attributes say sizes of its tensors gives itself with those of
+   * the part.
    *
    * @param outputs the types of the part's outputs
    */

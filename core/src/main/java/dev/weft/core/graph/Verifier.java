@@ -66,6 +66,7 @@ public final class Verifier {
   }
 
   private static IllegalStateException failure(String pass, Graph graph, String message) {
-    return new IllegalStateException("after " + pass + ", in graph " + graph.name() + ": " + message);
+    return new IllegalStateException(
+        "after " + pass + ", in graph " + graph.name() + ": " + message);
   }
 }

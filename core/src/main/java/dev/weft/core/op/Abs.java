@@ -4,8 +4,7 @@ import java.util.List;
 
 /** The absolute value of each element. */
 public record Abs() implements UnaryOp {
-  static final OpEntry ENTRY =
-      OpEntry.of(Abs.class, Example.of(new Abs(), Example.f32(3, 4)));
+  static final OpEntry ENTRY = OpEntry.of(Abs.class, Example.of(new Abs(), Example.f32(3, 4)));
 
   @Override
   public double apply(double x) {
@@ -26,6 +25,7 @@ public record Abs() implements UnaryOp {
   public List<Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     Tensor dy = adjoint.cotangent();
-    return List.of(Tensor.where(x.greater(0), dy, Tensor.where(x.less(0), dy.negate(), dy.filled(0))));
+    return List.of(
+        Tensor.where(x.greater(0), dy, Tensor.where(x.less(0), dy.negate(), dy.filled(0))));
   }
 }

@@ -46,7 +46,8 @@ public record Adamw(double beta1, double beta2, double epsilon, double weightDec
   public Factors factors(List<TensorType> inputs) {
     List<List<String>> dims = Factors.named("d", inputs.getFirst().rank());
     List<List<String>> none = List.of();
-    return new Factors(List.of(dims, dims, dims, dims, none, none, none), List.of(dims, dims, dims), Map.of());
+    return new Factors(
+        List.of(dims, dims, dims, dims, none, none, none), List.of(dims, dims, dims), Map.of());
   }
 
   @Override
@@ -79,14 +80,12 @@ public record Adamw(double beta1, double beta2, double epsilon, double weightDec
     Tensor step = inputs.get(5);
     Tensor gradient = inputs.get(1).dividedBy(inputs.get(6).cast(dtype));
     Tensor first = inputs.get(2).times(beta1).plus(gradient.times(1 - beta1));
-    Tensor second =
-        inputs.get(3).times(beta2).plus(gradient.times(gradient).times(1 - beta2));
+    Tensor second = inputs.get(3).times(beta2).plus(gradient.times(gradient).times(1 - beta2));
     Tensor correction1 = power(beta1, step).negate().plus(1).cast(dtype);
     Tensor correction2 = power(beta2, step).negate().plus(1).sqrt().cast(dtype);
     Tensor denominator = second.sqrt().dividedBy(correction2).plus(epsilon);
     Tensor decayed = parameter.times(rate.times(-weightDecay).plus(1));
-    Tensor moved =
-        decayed.minus(first.dividedBy(denominator).times(rate.dividedBy(correction1)));
+    Tensor moved = decayed.minus(first.dividedBy(denominator).times(rate.dividedBy(correction1)));
     return List.of(moved, first, second);
   }
 

@@ -12,9 +12,9 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Scaled dot-product attention. Inputs: queries [b, h, s, d], keys and values [b, h, t, d]. Outputs:
- * the result [b, h, s, d], and the logarithm of each query's sum of exponentials [b, h, s], f32 (f64
- * for f64).
+ * Scaled dot-product attention. Inputs: queries [b, h, s, d], keys and values [b, h, t, d].
+ * Outputs: the result [b, h, s, d], and the logarithm of each query's sum of exponentials [b, h,
+ * s], f32 (f64 for f64).
  *
  * @param causal whether query i sees only keys 0 to i
  * @param scale what scores are multiplied by
@@ -44,8 +44,7 @@ public record Attention(boolean causal, double scale) implements Composite {
     TensorType q = inputs.getFirst();
     Check.type(this, inputs, 1, q.with(q.shape().with(2, inputs.get(1).size(2))));
     Check.type(this, inputs, 2, inputs.get(1));
-    return List.of(
-        q, new TensorType(CrossEntropy.wide(q.dtype()), q.shape().without(3)));
+    return List.of(q, new TensorType(CrossEntropy.wide(q.dtype()), q.shape().without(3)));
   }
 
   @Override

@@ -40,8 +40,7 @@ public record AttentionGradient(boolean causal, double scale) implements Composi
     Check.type(this, inputs, 2, q.with(q.shape().with(2, inputs.get(2).size(2))));
     Check.type(this, inputs, 3, inputs.get(2));
     Check.type(this, inputs, 4, q);
-    Check.type(
-        this, inputs, 5, new TensorType(CrossEntropy.wide(q.dtype()), q.shape().without(3)));
+    Check.type(this, inputs, 5, new TensorType(CrossEntropy.wide(q.dtype()), q.shape().without(3)));
     return inputs.subList(1, 4);
   }
 
@@ -84,7 +83,6 @@ public record AttentionGradient(boolean causal, double scale) implements Composi
     Tensor total =
         dy.cast(wide).times(inputs.get(4).cast(wide)).sum(List.of(3)).alongside(scores, 3);
     Tensor dscores = weights.times(dweights.minus(total)).cast(q.dtype());
-    return List.of(
-        dscores.matmul(k).times(scale), dscores.transposed().matmul(q).times(scale), dv);
+    return List.of(dscores.matmul(k).times(scale), dscores.transposed().matmul(q).times(scale), dv);
   }
 }

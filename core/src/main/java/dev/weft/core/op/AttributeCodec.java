@@ -309,7 +309,8 @@ final class AttributeCodec {
     if (count != type.elements()) {
       if (count != 1) {
         throw scanner.failure(
-            offset, "expected %d values for %s, or one, found %d".formatted(type.elements(), type, count));
+            offset,
+            "expected %d values for %s, or one, found %d".formatted(type.elements(), type, count));
       }
       if (type.elements() > room) {
         throw scanner.failure(

@@ -3,7 +3,9 @@ package dev.weft.core.op;
 /** The bits that both integers have. */
 public record BitwiseAnd() implements BitOp {
   static final OpEntry ENTRY =
-      OpEntry.of(BitwiseAnd.class, Example.of(new BitwiseAnd(), Example.indices(99, 3, 4), Example.indices(99, 3, 4)));
+      OpEntry.of(
+          BitwiseAnd.class,
+          Example.of(new BitwiseAnd(), Example.indices(99, 3, 4), Example.indices(99, 3, 4)));
 
   @Override
   public long apply(long a, long b) {

@@ -3,7 +3,9 @@ package dev.weft.core.op;
 /** The bits that at least one integer has. */
 public record BitwiseOr() implements BitOp {
   static final OpEntry ENTRY =
-      OpEntry.of(BitwiseOr.class, Example.of(new BitwiseOr(), Example.indices(99, 3, 4), Example.indices(99, 3, 4)));
+      OpEntry.of(
+          BitwiseOr.class,
+          Example.of(new BitwiseOr(), Example.indices(99, 3, 4), Example.indices(99, 3, 4)));
 
   @Override
   public long apply(long a, long b) {

@@ -59,8 +59,7 @@ public record Broadcast(Shape shape, List<Integer> dims) implements Primitive {
   @Override
   public Factors factors(List<TensorType> inputs) {
     List<List<String>> result = Factors.named("d", shape.rank());
-    return new Factors(
-        List.of(dims.stream().map(result::get).toList()), List.of(result), Map.of());
+    return new Factors(List.of(dims.stream().map(result::get).toList()), List.of(result), Map.of());
   }
 
   @Override

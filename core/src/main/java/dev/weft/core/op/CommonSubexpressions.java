@@ -21,8 +21,7 @@ public final class CommonSubexpressions {
     Map<Value, Value> replaced = new HashMap<>();
     var nodes = new ArrayList<Node>();
     for (Node node : graph.nodes()) {
-      List<Value> inputs =
-          node.inputs().stream().map(v -> replaced.getOrDefault(v, v)).toList();
+      List<Value> inputs = node.inputs().stream().map(v -> replaced.getOrDefault(v, v)).toList();
       Op op =
           node.op() instanceof Repeat repeat
               ? repeat.withBody(eliminate(repeat.body()))

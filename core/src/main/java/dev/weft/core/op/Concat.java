@@ -29,8 +29,7 @@ public record Concat(int dim) implements Primitive {
   public List<TensorType> infer(List<TensorType> inputs) {
     Check.require(!inputs.isEmpty(), this, inputs, "expected at least one argument");
     TensorType first = inputs.getFirst();
-    Check.require(
-        dim >= 0 && dim < first.rank(), this, inputs, "dim " + dim + " does not exist");
+    Check.require(dim >= 0 && dim < first.rank(), this, inputs, "dim " + dim + " does not exist");
     long size = 0;
     for (int i = 0; i < inputs.size(); i++) {
       Check.rank(this, inputs, i, first.rank());
@@ -51,8 +50,7 @@ public record Concat(int dim) implements Primitive {
       marks = marks.mark("j" + i, Factors.Mark.WHOLE);
       sides.add(dims);
     }
-    return new Factors(
-        sides.subList(0, inputs.size()), List.of(sides.getLast()), marks.marks());
+    return new Factors(sides.subList(0, inputs.size()), List.of(sides.getLast()), marks.marks());
   }
 
   @Override

@@ -9,8 +9,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The loss of each row: minus the logarithm of the softmax of logits [n, v] at targets [n] (i64). The
- * losses are f32 (f64 for f64 logits), and zero where the target is the ignored one.
+ * The loss of each row: minus the logarithm of the softmax of logits [n, v] at targets [n] (i64).
+ * The losses are f32 (f64 for f64 logits), and zero where the target is the ignored one.
  *
  * @param ignoreIndex the target that does not count; it may lie outside of 0 to v - 1
  */

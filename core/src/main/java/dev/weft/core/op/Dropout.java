@@ -9,8 +9,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Zeroes elements at random and scales the rest to keep the mean. Inputs: tensor, random bits of its
- * shape (i32).
+ * Zeroes elements at random and scales the rest to keep the mean. Inputs: tensor, random bits of
+ * its shape (i32).
  *
  * @param rate the share that is zeroed, from 0 to below 1
  */
@@ -21,15 +21,15 @@ public record Dropout(double rate) implements Composite {
           Example.of(
               new Dropout(0.25),
               Example.f32(3, 4),
-              Example.in(
-                  Integer.MIN_VALUE, Integer.MAX_VALUE, TensorType.of(DataType.I32, 3, 4))));
+              Example.in(Integer.MIN_VALUE, Integer.MAX_VALUE, TensorType.of(DataType.I32, 3, 4))));
 
   @Override
   public List<TensorType> infer(List<TensorType> inputs) {
     Check.count(this, inputs, 2);
     Check.isFloat(this, inputs, 0);
     Check.type(this, inputs, 1, inputs.getFirst().with(DataType.I32));
-    Check.require(rate >= 0 && rate < 1, this, inputs, "the rate must be from 0 to below 1, is " + rate);
+    Check.require(
+        rate >= 0 && rate < 1, this, inputs, "the rate must be from 0 to below 1, is " + rate);
     return List.of(inputs.getFirst());
   }
 

@@ -64,8 +64,7 @@ public record DynamicSlice(int dim, long size) implements Primitive {
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor zeros = adjoint.input(0).filled(0);
     return Arrays.asList(
-        Tensor.one(
-            new DynamicUpdateSlice(dim), zeros, adjoint.cotangent(), adjoint.input(1)),
+        Tensor.one(new DynamicUpdateSlice(dim), zeros, adjoint.cotangent(), adjoint.input(1)),
         null);
   }
 
@@ -77,7 +76,6 @@ public record DynamicSlice(int dim, long size) implements Primitive {
     return List.of(
         Gathering.strided(
             x,
-            new Strided(
-                x.shape().with(dim, size), dense.strides(), dense.strides()[dim] * start)));
+            new Strided(x.shape().with(dim, size), dense.strides(), dense.strides()[dim] * start)));
   }
 }

@@ -60,8 +60,7 @@ public record DynamicUpdateSlice(int dim) implements Primitive {
 
   @Override
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
-    return List.of(
-        Kernel.of("weft::dynamic_update_slice(y0, x1, x2, " + dim + ")").mutating(0, 0));
+    return List.of(Kernel.of("weft::dynamic_update_slice(y0, x1, x2, " + dim + ")").mutating(0, 0));
   }
 
   @Override
@@ -91,7 +90,6 @@ public record DynamicUpdateSlice(int dim) implements Primitive {
       int position = o * (int) x.type().size(dim) * inner + (int) start * inner;
       System.arraycopy(from, o * run, y, position, run);
     }
-    return List.of(
-        floats ? Literal.of(x.type(), (double[]) y) : Literal.of(x.type(), (long[]) y));
+    return List.of(floats ? Literal.of(x.type(), (double[]) y) : Literal.of(x.type(), (long[]) y));
   }
 }

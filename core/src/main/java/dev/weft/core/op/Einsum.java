@@ -104,7 +104,11 @@ public record Einsum(String equation) implements Composite {
   public List<Tensor> expand(List<Tensor> inputs) {
     String result = result();
     if (inputs.size() == 1) {
-      return List.of(arrange(sumOut(inputs.getFirst(), operands().getFirst(), result), letters(operands().getFirst(), result), result));
+      return List.of(
+          arrange(
+              sumOut(inputs.getFirst(), operands().getFirst(), result),
+              letters(operands().getFirst(), result),
+              result));
     }
     String left = operands().get(0);
     String right = operands().get(1);

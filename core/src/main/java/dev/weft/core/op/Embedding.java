@@ -62,8 +62,7 @@ public record Embedding() implements Primitive {
     Tensor table = adjoint.input(0);
     long rows = adjoint.input(1).shape().elements();
     long width = table.size(1);
-    Tensor index =
-        adjoint.input(1).reshape(rows).broadcast(Shape.of(rows, width), List.of(0));
+    Tensor index = adjoint.input(1).reshape(rows).broadcast(Shape.of(rows, width), List.of(0));
     return Arrays.asList(
         Tensor.one(
             new ScatterAdd(0), table.filled(0), index, adjoint.cotangent().reshape(rows, width)),

@@ -4,8 +4,7 @@ import java.util.List;
 
 /** The error function of each element. */
 public record Erf() implements UnaryOp {
-  static final OpEntry ENTRY =
-      OpEntry.of(Erf.class, Example.of(new Erf(), Example.f32(3, 4)));
+  static final OpEntry ENTRY = OpEntry.of(Erf.class, Example.of(new Erf(), Example.f32(3, 4)));
 
   @Override
   public double apply(double x) {

@@ -8,8 +8,8 @@ final class ErrorFunction {
   private ErrorFunction() {}
 
   /**
-   * erf(x) = 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x (Abramowitz and Stegun, 7.1.6 and
-   * 7.1.14).
+   * erf(x) = 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x (Abramowitz and Stegun, 7.1.6
+   * and 7.1.14).
    */
   static double erf(double x) {
     if (Double.isNaN(x)) {

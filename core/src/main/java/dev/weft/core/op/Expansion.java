@@ -43,8 +43,8 @@ public final class Expansion {
   }
 
   /**
-   * The graph with the selected composites expanded, also those that expansions are made of and those
-   * in the bodies of repeats. Values made by a composite stay; new nodes take its origin.
+   * The graph with the selected composites expanded, also those that expansions are made of and
+   * those in the bodies of repeats. Values made by a composite stay; new nodes take its origin.
    *
    * @param selected which nodes to expand; asked of nodes with a {@link Composite} only
    */

@@ -14,8 +14,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Elements taken along a dim: element [i, j] of the output is element [index[i, j], j] of the tensor
- * for dim 0. Inputs: tensor, index (i64, of the same rank, other dims at most as long).
+ * Elements taken along a dim: element [i, j] of the output is element [index[i, j], j] of the
+ * tensor for dim 0. Inputs: tensor, index (i64, of the same rank, other dims at most as long).
  */
 public record Gather(int dim) implements Primitive {
   static final OpEntry ENTRY =
@@ -31,11 +31,7 @@ public record Gather(int dim) implements Primitive {
     TensorType index = inputs.get(1);
     Check.require(dim >= 0 && dim < x.rank(), this, inputs, "dim " + dim + " does not exist");
     Check.rank(this, inputs, 1, x.rank());
-    Check.type(
-        this,
-        inputs,
-        1,
-        new TensorType(DataType.I64, x.shape().with(dim, index.size(dim))));
+    Check.type(this, inputs, 1, new TensorType(DataType.I64, x.shape().with(dim, index.size(dim))));
     return List.of(x.with(index.shape()));
   }
 
@@ -61,10 +57,7 @@ public record Gather(int dim) implements Primitive {
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return Arrays.asList(
         Tensor.one(
-            new ScatterAdd(dim),
-            adjoint.input(0).filled(0),
-            adjoint.input(1),
-            adjoint.cotangent()),
+            new ScatterAdd(dim), adjoint.input(0).filled(0), adjoint.input(1), adjoint.cotangent()),
         null);
   }
 

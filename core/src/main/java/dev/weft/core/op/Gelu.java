@@ -46,14 +46,12 @@ public record Gelu(Form form) implements Composite {
 
   @Override
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
-    return List.of(
-        Kernel.of("aten::gelu.out(x0, \"" + form.library() + "\", y0)").sharing(0, 0));
+    return List.of(Kernel.of("aten::gelu.out(x0, \"" + form.library() + "\", y0)").sharing(0, 0));
   }
 
   @Override
   public List<Tensor> gradient(Adjoint adjoint) {
-    return List.of(
-        Tensor.one(new GeluGradient(form), adjoint.cotangent(), adjoint.input(0)));
+    return List.of(Tensor.one(new GeluGradient(form), adjoint.cotangent(), adjoint.input(0)));
   }
 
   @Override

@@ -51,8 +51,7 @@ public record GeluGradient(Gelu.Form form) implements Composite {
           case ERF -> x.times(x).times(-0.5).exp().times(1 / Math.sqrt(2 * Math.PI));
           case TANH -> {
             Tensor tanh = distribution.times(2).minus(1);
-            Tensor slope =
-                x.times(x).times(3 * 0.044715).plus(1).times(Math.sqrt(2 / Math.PI));
+            Tensor slope = x.times(x).times(3 * 0.044715).plus(1).times(Math.sqrt(2 / Math.PI));
             yield tanh.times(tanh).negate().plus(1).times(slope).times(0.5);
           }
         };

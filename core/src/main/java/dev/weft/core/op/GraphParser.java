@@ -256,8 +256,7 @@ final class GraphParser {
       var renamed = new HashMap<Value, Value>();
       for (int i = 0; i < results.size(); i++) {
         Value result = results.get(i);
-        Value named =
-            scope.containsValue(result) ? result : new Value(names.get(i), result.type());
+        Value named = scope.containsValue(result) ? result : new Value(names.get(i), result.type());
         define(names.get(i), renamed.computeIfAbsent(result, _ -> named), offset);
       }
       nodes = new ArrayList<>();

@@ -22,14 +22,15 @@ final class GraphPrinter {
   }
 
   private void graph(Graph graph, int indent) {
-    List<String> inputs =
-        graph.inputs().stream().map(i -> input(i)).toList();
+    List<String> inputs = graph.inputs().stream().map(i -> input(i)).toList();
     String inner = " ".repeat(indent + 2);
     text.append("graph ").append(word(graph.name())).append('(');
     int length = inputs.stream().mapToInt(input -> input.length() + 2).sum();
     boolean wide = indent + graph.name().length() + length > WIDTH;
     String between = wide ? ",\n" + inner + "  " : ", ";
-    text.append(wide ? "\n" + inner + "  " : "").append(String.join(between, inputs)).append(") {\n");
+    text.append(wide ? "\n" + inner + "  " : "")
+        .append(String.join(between, inputs))
+        .append(") {\n");
     for (Node node : graph.nodes()) {
       text.append(inner);
       node(node, indent + 2);

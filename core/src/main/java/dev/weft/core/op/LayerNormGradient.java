@@ -50,9 +50,7 @@ public record LayerNormGradient() implements Composite {
     row.add(List.of());
     List<List<String>> scale = List.of(List.of("h"));
     return new Factors(
-        List.of(x, x, row, row, scale),
-        List.of(x, scale, scale),
-        Map.of("h", Factors.Mark.WHOLE));
+        List.of(x, x, row, row, scale), List.of(x, scale, scale), Map.of("h", Factors.Mark.WHOLE));
   }
 
   @Override

@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The sum of the losses of a linear layer followed by cross-entropy, computed in chunks of rows so
- * that all logits never exist at once. Inputs: x [n, h], weight [v, h], targets [n] (i64). Output: a
- * scalar, f32 (f64 for f64 inputs).
+ * that all logits never exist at once. Inputs: x [n, h], weight [v, h], targets [n] (i64). Output:
+ * a scalar, f32 (f64 for f64 inputs).
  *
  * @param chunkRows the most rows of logits at a time
  * @param ignoreIndex the target that does not count
@@ -36,15 +36,13 @@ public record LinearCrossEntropy(int chunkRows, long ignoreIndex) implements Com
   }
 
   /** The type of the sum for inputs that fit. */
-  static TensorType check(
-      dev.weft.core.graph.Op op, List<TensorType> inputs, int chunkRows) {
+  static TensorType check(dev.weft.core.graph.Op op, List<TensorType> inputs, int chunkRows) {
     Check.count(op, inputs, 3);
     Check.rank(op, inputs, 0, 2);
     Check.rank(op, inputs, 1, 2);
     Check.isFloat(op, inputs, 0);
     TensorType x = inputs.getFirst();
-    Check.type(
-        op, inputs, 1, x.with(Shape.of(inputs.get(1).size(0), x.size(1))));
+    Check.type(op, inputs, 1, x.with(Shape.of(inputs.get(1).size(0), x.size(1))));
     Check.type(op, inputs, 2, TensorType.of(DataType.I64, x.size(0)));
     Check.require(chunkRows >= 1 && x.size(0) >= 1, op, inputs, "chunks must have rows");
     return TensorType.scalar(CrossEntropy.wide(x.dtype()));
@@ -65,13 +63,11 @@ public record LinearCrossEntropy(int chunkRows, long ignoreIndex) implements Com
   @Override
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     List<Tensor> both =
-        Tensor.apply(
-            new LinearCrossEntropyWithGradient(chunkRows, ignoreIndex), adjoint.inputs());
+        Tensor.apply(new LinearCrossEntropyWithGradient(chunkRows, ignoreIndex), adjoint.inputs());
     Tensor dy = adjoint.cotangent();
     Tensor dx = both.get(1);
     Tensor dw = both.get(2);
-    return Arrays.asList(
-        dx.times(dy.cast(dx.dtype())), dw.times(dy.cast(dw.dtype())), null);
+    return Arrays.asList(dx.times(dy.cast(dx.dtype())), dw.times(dy.cast(dw.dtype())), null);
   }
 
   @Override
@@ -87,9 +83,7 @@ public record LinearCrossEntropy(int chunkRows, long ignoreIndex) implements Com
     Tensor part = input(body, "x", x.type().with(Shape.of(rows, x.size(1))));
     Tensor targets = input(body, "targets", TensorType.of(DataType.I64, rows));
     Tensor w = input(body, "weight", weight.type());
-    Tensor losses =
-        Tensor.one(
-            new CrossEntropy(ignoreIndex), part.matmul(w.transposed()), targets);
+    Tensor losses = Tensor.one(new CrossEntropy(ignoreIndex), part.matmul(w.transposed()), targets);
     Tensor total = sum.plus(losses.sum());
     body.output(total.value());
     Repeat repeat = new Repeat(body.build(), count, 1, 2, false);

@@ -11,14 +11,13 @@ import dev.weft.core.graph.Value;
 import java.util.List;
 
 /**
- * {@link LinearCrossEntropy} with its gradients by x [n, h] and weight [v, h], made in the same pass
- * over the chunks. Outputs: the sum, the gradient by x, the gradient by the weight.
+ * {@link LinearCrossEntropy} with its gradients by x [n, h] and weight [v, h], made in the same
+ * pass over the chunks. Outputs: the sum, the gradient by x, the gradient by the weight.
  *
  * @param chunkRows the most rows of logits at a time
  * @param ignoreIndex the target that does not count
  */
-public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex)
-    implements Composite {
+public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex) implements Composite {
   static final OpEntry ENTRY =
       OpEntry.of(
           LinearCrossEntropyWithGradient.class,
@@ -56,10 +55,8 @@ public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex)
     Value round = body.input("round", TensorType.scalar(DataType.I64), Graph.Kind.DATA);
     Tensor sum = LinearCrossEntropy.input(body, "sum", TensorType.scalar(wide));
     Tensor gradient = LinearCrossEntropy.input(body, "gradient", weight.type());
-    Tensor part =
-        LinearCrossEntropy.input(body, "x", x.type().with(Shape.of(rows, x.size(1))));
-    Tensor targets =
-        LinearCrossEntropy.input(body, "targets", TensorType.of(DataType.I64, rows));
+    Tensor part = LinearCrossEntropy.input(body, "x", x.type().with(Shape.of(rows, x.size(1))));
+    Tensor targets = LinearCrossEntropy.input(body, "targets", TensorType.of(DataType.I64, rows));
     Tensor w = LinearCrossEntropy.input(body, "weight", weight.type());
 
     CrossEntropy.Targets safe = CrossEntropy.Targets.of(targets, ignoreIndex, wide);

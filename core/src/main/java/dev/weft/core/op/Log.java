@@ -4,8 +4,7 @@ import java.util.List;
 
 /** The natural logarithm of each element. */
 public record Log() implements UnaryOp {
-  static final OpEntry ENTRY =
-      OpEntry.of(Log.class, Example.of(new Log(), Example.positive(3, 4)));
+  static final OpEntry ENTRY = OpEntry.of(Log.class, Example.of(new Log(), Example.positive(3, 4)));
 
   @Override
   public double apply(double x) {

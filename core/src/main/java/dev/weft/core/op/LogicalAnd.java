@@ -3,7 +3,8 @@ package dev.weft.core.op;
 /** Whether both operands are true. */
 public record LogicalAnd() implements BitOp {
   static final OpEntry ENTRY =
-      OpEntry.of(LogicalAnd.class, Example.of(new LogicalAnd(), Example.bool(3, 4), Example.bool(3, 4)));
+      OpEntry.of(
+          LogicalAnd.class, Example.of(new LogicalAnd(), Example.bool(3, 4), Example.bool(3, 4)));
 
   @Override
   public long apply(long a, long b) {

@@ -3,7 +3,8 @@ package dev.weft.core.op;
 /** Whether at least one operand is true. */
 public record LogicalOr() implements BitOp {
   static final OpEntry ENTRY =
-      OpEntry.of(LogicalOr.class, Example.of(new LogicalOr(), Example.bool(3, 4), Example.bool(3, 4)));
+      OpEntry.of(
+          LogicalOr.class, Example.of(new LogicalOr(), Example.bool(3, 4), Example.bool(3, 4)));
 
   @Override
   public long apply(long a, long b) {

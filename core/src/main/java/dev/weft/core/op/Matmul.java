@@ -14,8 +14,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The matrix product: {@code [..., m, k]} by {@code [k, n]}, or by {@code [..., k, n]} with the same
- * leading dims.
+ * The matrix product: {@code [..., m, k]} by {@code [k, n]}, or by {@code [..., k, n]} with the
+ * same leading dims.
  */
 public record Matmul() implements Primitive {
   static final OpEntry ENTRY =
@@ -85,8 +85,7 @@ public record Matmul() implements Primitive {
 
   @Override
   public Optional<Kernel> accumulate(DeviceKind kind, List<TensorType> inputs) {
-    return Optional.of(
-        Kernel.of(call(inputs, "addmm_out", "baddbmm_out", ", BASE", ", 1.0, 1.0")));
+    return Optional.of(Kernel.of(call(inputs, "addmm_out", "baddbmm_out", ", BASE", ", 1.0, 1.0")));
   }
 
   /** All leading dims as rows where the right side is one matrix, else as one batch dim. */
@@ -103,12 +102,7 @@ public record Matmul() implements Primitive {
     String batch = base.replace("BASE", flatten("b", y, 2));
     return "shim::%s(%s%s, %s, %s%s)"
         .formatted(
-            batched,
-            flatten("y0", y, 2),
-            batch,
-            flatten("x0", a, 2),
-            flatten("x1", b, 2),
-            scales);
+            batched, flatten("y0", y, 2), batch, flatten("x0", a, 2), flatten("x1", b, 2), scales);
   }
 
   /** A tensor with its leading dims flattened to one, the last {@code kept} dims as they are. */

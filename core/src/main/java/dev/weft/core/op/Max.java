@@ -55,8 +55,7 @@ public record Max(List<Integer> dims) implements Reduction {
   public List<Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     List<Integer> kept = keptDims(x.shape());
-    Tensor chosen =
-        x.equalTo(adjoint.output(0).broadcast(x.shape(), kept)).cast(x.dtype());
+    Tensor chosen = x.equalTo(adjoint.output(0).broadcast(x.shape(), kept)).cast(x.dtype());
     Tensor share = adjoint.cotangent().dividedBy(chosen.sum(dims));
     return List.of(chosen.times(share.broadcast(x.shape(), kept)));
   }

@@ -50,8 +50,7 @@ public record Mean(List<Integer> dims) implements Reduction {
   public List<Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     double count = (double) x.shape().elements() / adjoint.output(0).shape().elements();
-    return List.of(
-        adjoint.cotangent().times(1 / count).broadcast(x.shape(), keptDims(x.shape())));
+    return List.of(adjoint.cotangent().times(1 / count).broadcast(x.shape(), keptDims(x.shape())));
   }
 
   @Override

@@ -29,7 +29,6 @@ public record Minimum() implements BinaryOp {
     Tensor dy = adjoint.cotangent();
     Tensor first = a.less(b);
     Tensor tie = Tensor.where(a.equalTo(b), dy.times(0.5), dy.filled(0));
-    return List.of(
-        Tensor.where(first, dy, tie), Tensor.where(b.less(a), dy, tie));
+    return List.of(Tensor.where(first, dy, tie), Tensor.where(b.less(a), dy, tie));
   }
 }

@@ -1,11 +1,8 @@
 package dev.weft.core.op;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-
 /**
- * Random numbers as a function of a key and a position: Philox4x32-10 (Salmon et al., Parallel Random
- * Numbers: As Easy as 1, 2, 3, SC'11). Position n is word n mod 4 of block n / 4.
+ * Random numbers as a function of a key and a position: Philox4x32-10 (Salmon et al., Parallel
+ * Random Numbers: As Easy as 1, 2, 3, SC'11). Position n is word n mod 4 of block n / 4.
  */
 public final class Philox {
   private static final long MULTIPLIER_0 = 0xD2511F53L;
@@ -41,21 +38,18 @@ public final class Philox {
 
   /** The numbers at positions {@code first}, {@code first + 1}, ... */
   public static void fill(long key, long first, int[] target) {
-    fill(key, first, MemorySegment.ofArray(target), target.length);
+    fill(key, first, target, target.length);
   }
 
-  /** The numbers at positions from {@code first} on, written as 32-bit integers. */
-  public static void fill(long key, long first, MemorySegment target, long count) {
+  /** The same for the first {@code count} elements of the target. */
+  public static void fill(long key, long first, int[] target, int count) {
     int[] block = new int[4];
-    long position = first;
-    long end = first + count;
-    while (position < end) {
+    int filled = 0;
+    while (filled < count) {
+      long position = first + filled;
       block(key, position >>> 2, 0, block);
-      int word = (int) (position & 3);
-      while (word < 4 && position < end) {
-        target.set(ValueLayout.JAVA_INT_UNALIGNED, (position - first) * 4, block[word]);
-        word++;
-        position++;
+      for (int word = (int) (position & 3); word < 4 && filled < count; word++) {
+        target[filled++] = block[word];
       }
     }
   }

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Random bits that depend on nothing but where they are: inputs seed, step, layer and row (i64
- * scalars). Element (i, rest) of a call with row r equals element (i + r, rest) of one with row 0, so
- * that neither micro-batches nor recomputation change them.
+ * scalars). Element (i, rest) of a call with row r equals element (i + r, rest) of one with row 0,
+ * so that neither micro-batches nor recomputation change them.
  *
  * @param site which place of the model they are for
  * @param shape the output's shape, of i32
@@ -80,6 +80,8 @@ public record RandomBits(long site, Shape shape) implements Primitive {
     int[] bits = new int[n];
     Philox.fill(key, inputs.get(3).longs()[0] * inner, bits);
     return List.of(
-        Literal.of(infer(inputs.stream().map(Literal::type).toList()).getFirst(), Arrays.stream(bits).asLongStream().toArray()));
+        Literal.of(
+            infer(inputs.stream().map(Literal::type).toList()).getFirst(),
+            Arrays.stream(bits).asLongStream().toArray()));
   }
 }

@@ -8,8 +8,8 @@ import java.util.Map;
 
 /**
  * Dims renamed, regrouped and reordered, {@code "b s (h three d) -> three b h s d"}: groups in
- * brackets are one dim made of several, outermost first. Of each group on the left all names but the
- * last need a size, given in order of appearance.
+ * brackets are one dim made of several, outermost first. Of each group on the left all names but
+ * the last need a size, given in order of appearance.
  */
 final class Rearrangement {
   private final String pattern;
@@ -83,7 +83,14 @@ final class Rearrangement {
         long size = given[next++];
         if (size < 1 || rest % size != 0) {
           throw new UserException(
-              "rearrange: " + name + "=" + size + " does not divide dim " + dim + " of " + x.type());
+              "rearrange: "
+                  + name
+                  + "="
+                  + size
+                  + " does not divide dim "
+                  + dim
+                  + " of "
+                  + x.type());
         }
         sizes.put(name, size);
         rest /= size;
@@ -99,7 +106,8 @@ final class Rearrangement {
     List<String> from = left.stream().flatMap(List::stream).toList();
     List<String> to = right.stream().flatMap(List::stream).toList();
     Tensor split = x.reshape(from.stream().mapToLong(sizes::get).toArray());
-    Tensor moved = from.equals(to) ? split : split.transpose(to.stream().map(from::indexOf).toList());
+    Tensor moved =
+        from.equals(to) ? split : split.transpose(to.stream().map(from::indexOf).toList());
     return moved.reshape(
         right.stream()
             .mapToLong(g -> g.stream().mapToLong(sizes::get).reduce(1, (a, b) -> a * b))

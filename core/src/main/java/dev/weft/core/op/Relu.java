@@ -4,8 +4,7 @@ import java.util.List;
 
 /** The larger of each element and zero; not-a-number stays. */
 public record Relu() implements UnaryOp {
-  static final OpEntry ENTRY =
-      OpEntry.of(Relu.class, Example.of(new Relu(), Example.f32(3, 4)));
+  static final OpEntry ENTRY = OpEntry.of(Relu.class, Example.of(new Relu(), Example.f32(3, 4)));
 
   @Override
   public double apply(double x) {

@@ -1,12 +1,11 @@
 package dev.weft.core.op;
 
 import dev.weft.core.graph.Cost;
-import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
-import dev.weft.core.graph.Op;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
@@ -19,11 +18,11 @@ import java.util.Set;
 /**
  * A graph run several times, as the equal layers of a model or the chunks of a loss.
  *
- * <p>Inputs: the carried values; the stacked values, of which round {@code i} gets slice {@code i} of
- * the first dim; then values that are the same in every round. The body takes the round's number
- * (i64 scalar), carried values, slices and unchanging values, and returns the carried values for the
- * next round, then slices of stacked outputs. Outputs: the carried values after the last round, then
- * the stacked outputs.
+ * <p>Inputs: the carried values; the stacked values, of which round {@code i} gets slice {@code i}
+ * of the first dim; then values that are the same in every round. The body takes the round's number
+ * (i64 scalar), carried values, slices and unchanging values, and returns the carried values for
+ * the next round, then slices of stacked outputs. Outputs: the carried values after the last round,
+ * then the stacked outputs.
  *
  * @param body what a round computes
  * @param count how many rounds
@@ -128,8 +127,7 @@ public record Repeat(Graph body, int count, int carried, int stacked, boolean re
         outputs.add(node.output(i));
       }
     }
-    Graph lean =
-        DeadCode.eliminate(new Graph(body.name(), body.inputs(), body.nodes(), results));
+    Graph lean = DeadCode.eliminate(new Graph(body.name(), body.inputs(), body.nodes(), results));
     Set<Integer> read = withBody(lean).inputsRead();
     var arguments = new ArrayList<Graph.Input>();
     var operands = new ArrayList<Value>();

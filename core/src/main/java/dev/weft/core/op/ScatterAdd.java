@@ -37,11 +37,7 @@ public record ScatterAdd(int dim) implements Primitive {
     Check.require(dim >= 0 && dim < x.rank(), this, inputs, "dim " + dim + " does not exist");
     Check.dtype(this, inputs, 0, d -> d != DataType.BOOL, "numbers");
     Check.rank(this, inputs, 1, x.rank());
-    Check.type(
-        this,
-        inputs,
-        1,
-        new TensorType(DataType.I64, x.shape().with(dim, index.size(dim))));
+    Check.type(this, inputs, 1, new TensorType(DataType.I64, x.shape().with(dim, index.size(dim))));
     Check.type(this, inputs, 2, x.with(index.shape()));
     return List.of(x);
   }
@@ -65,8 +61,7 @@ public record ScatterAdd(int dim) implements Primitive {
 
   @Override
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
-    return List.of(
-        Kernel.of("aten::scatter_add.out(y0, " + dim + ", x1, x2, y0)").mutating(0, 0));
+    return List.of(Kernel.of("aten::scatter_add.out(y0, " + dim + ", x1, x2, y0)").mutating(0, 0));
   }
 
   @Override

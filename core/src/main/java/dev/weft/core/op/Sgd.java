@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One step of stochastic gradient descent with momentum. Inputs: parameter, gradient, velocity, all
- * of one type; learning rate and divisor of the gradient, f32 scalars. Outputs: parameter, velocity.
- * Weight decay is added to the gradient.
+ * of one type; learning rate and divisor of the gradient, f32 scalars. Outputs: parameter,
+ * velocity. Weight decay is added to the gradient.
  */
 public record Sgd(double momentum, boolean nesterov, double weightDecay) implements Composite {
   static final OpEntry ENTRY =
@@ -82,13 +82,9 @@ public record Sgd(double momentum, boolean nesterov, double weightDecay) impleme
     Tensor parameter = inputs.get(0);
     DataType dtype = parameter.dtype();
     Tensor gradient =
-        inputs
-            .get(1)
-            .dividedBy(inputs.get(4).cast(dtype))
-            .plus(parameter.times(weightDecay));
+        inputs.get(1).dividedBy(inputs.get(4).cast(dtype)).plus(parameter.times(weightDecay));
     Tensor velocity = inputs.get(2).times(momentum).plus(gradient);
     Tensor direction = nesterov ? gradient.plus(velocity.times(momentum)) : velocity;
-    return List.of(
-        parameter.minus(direction.times(inputs.get(3).cast(dtype))), velocity);
+    return List.of(parameter.minus(direction.times(inputs.get(3).cast(dtype))), velocity);
   }
 }

@@ -3,7 +3,9 @@ package dev.weft.core.op;
 /** The first integer shifted right by as many bits as the second says; the sign stays. */
 public record ShiftRight() implements BitOp {
   static final OpEntry ENTRY =
-      OpEntry.of(ShiftRight.class, Example.of(new ShiftRight(), Example.indices(99, 3, 4), Example.indices(9, 3, 4)));
+      OpEntry.of(
+          ShiftRight.class,
+          Example.of(new ShiftRight(), Example.indices(99, 3, 4), Example.indices(9, 3, 4)));
 
   @Override
   public long apply(long a, long b) {

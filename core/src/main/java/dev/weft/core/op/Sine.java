@@ -4,8 +4,7 @@ import java.util.List;
 
 /** The sine of each element, in radians. */
 public record Sine() implements UnaryOp {
-  static final OpEntry ENTRY =
-      OpEntry.of(Sine.class, Example.of(new Sine(), Example.f32(3, 4)));
+  static final OpEntry ENTRY = OpEntry.of(Sine.class, Example.of(new Sine(), Example.f32(3, 4)));
 
   @Override
   public double apply(double x) {

@@ -19,8 +19,7 @@ import java.util.Optional;
  * @param limits one behind the last index of each dim
  * @param strides the distance between indices taken, at least 1
  */
-public record Slice(List<Long> starts, List<Long> limits, List<Long> strides)
-    implements Primitive {
+public record Slice(List<Long> starts, List<Long> limits, List<Long> strides) implements Primitive {
   static final OpEntry ENTRY =
       OpEntry.of(
           Slice.class,
@@ -55,7 +54,16 @@ public record Slice(List<Long> starts, List<Long> limits, List<Long> strides)
           start >= 0 && start <= limit && limit <= shape.size(dim) && stride >= 1,
           this,
           inputs,
-          "dim " + dim + ": " + start + " to " + limit + " by " + stride + " is outside of " + shape);
+          "dim "
+              + dim
+              + ": "
+              + start
+              + " to "
+              + limit
+              + " by "
+              + stride
+              + " is outside of "
+              + shape);
       sizes[dim] = (limit - start + stride - 1) / stride;
     }
     return List.of(inputs.getFirst().with(Shape.of(sizes)));
@@ -68,7 +76,8 @@ public record Slice(List<Long> starts, List<Long> limits, List<Long> strides)
     var to = new ArrayList<List<String>>();
     Factors marks = new Factors(List.of(), List.of(), Map.of());
     for (int dim = 0; dim < shape.rank(); dim++) {
-      boolean all = starts.get(dim) == 0 && limits.get(dim) == shape.size(dim) && strides.get(dim) == 1;
+      boolean all =
+          starts.get(dim) == 0 && limits.get(dim) == shape.size(dim) && strides.get(dim) == 1;
       from.add(List.of(all ? "d" + dim : "i" + dim));
       to.add(List.of(all ? "d" + dim : "o" + dim));
       if (!all) {

@@ -47,8 +47,7 @@ public record Softmax(int dim) implements Composite {
 
   @Override
   public List<Tensor> gradient(Adjoint adjoint) {
-    return List.of(
-        Tensor.one(new SoftmaxGradient(dim), adjoint.cotangent(), adjoint.output(0)));
+    return List.of(Tensor.one(new SoftmaxGradient(dim), adjoint.cotangent(), adjoint.output(0)));
   }
 
   @Override
@@ -56,7 +55,6 @@ public record Softmax(int dim) implements Composite {
     Tensor x = inputs.getFirst();
     Tensor shifted = x.minus(x.max(List.of(dim)).alongside(x, dim));
     Tensor exponentials = shifted.exp();
-    return List.of(
-        exponentials.dividedBy(exponentials.sum(List.of(dim)).alongside(x, dim)));
+    return List.of(exponentials.dividedBy(exponentials.sum(List.of(dim)).alongside(x, dim)));
   }
 }

@@ -51,7 +51,6 @@ public record SoftmaxGradient(int dim) implements Composite {
     Tensor dy = inputs.get(0);
     Tensor y = inputs.get(1);
     Tensor weighted = dy.times(y);
-    return List.of(
-        weighted.minus(y.times(weighted.sum(List.of(dim)).alongside(y, dim))));
+    return List.of(weighted.minus(y.times(weighted.sum(List.of(dim)).alongside(y, dim))));
   }
 }

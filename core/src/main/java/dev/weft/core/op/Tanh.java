@@ -4,8 +4,7 @@ import java.util.List;
 
 /** The hyperbolic tangent of each element. */
 public record Tanh() implements UnaryOp {
-  static final OpEntry ENTRY =
-      OpEntry.of(Tanh.class, Example.of(new Tanh(), Example.f32(3, 4)));
+  static final OpEntry ENTRY = OpEntry.of(Tanh.class, Example.of(new Tanh(), Example.f32(3, 4)));
 
   @Override
   public double apply(double x) {

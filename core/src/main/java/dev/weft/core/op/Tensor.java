@@ -13,8 +13,8 @@ import java.util.List;
 
 /**
  * A value of a graph under construction, with the ops as methods: what models, gradients and
- * expansions are written with. Arithmetic repeats the smaller operand along leading dims and dims of
- * size 1, as in NumPy.
+ * expansions are written with. Arithmetic repeats the smaller operand along leading dims and dims
+ * of size 1, as in NumPy.
  */
 public record Tensor(Builder builder, Value value) {
 
@@ -39,7 +39,8 @@ public record Tensor(Builder builder, Value value) {
 
   /** A constant scalar. */
   public static Tensor constant(Builder builder, DataType dtype, double number) {
-    Literal literal = Literal.scalar(dtype, dtype.isFloat() ? Rounding.round(dtype, number) : number);
+    Literal literal =
+        Literal.scalar(dtype, dtype.isFloat() ? Rounding.round(dtype, number) : number);
     return new Tensor(builder, builder.add(new Constant(literal), List.of()).getFirst());
   }
 
@@ -370,7 +371,13 @@ public record Tensor(Builder builder, Value value) {
       long theirs = dim <= other.rank() ? other.size(-dim) : 1;
       if (mine != theirs && mine != 1 && theirs != 1) {
         throw new ShapeException(
-            op.name() + ": shapes " + type() + " and " + other.type() + " do not fit at dim -" + dim);
+            op.name()
+                + ": shapes "
+                + type()
+                + " and "
+                + other.type()
+                + " do not fit at dim -"
+                + dim);
       }
       sizes[rank - dim] = mine == 1 ? theirs : mine;
     }

@@ -2,7 +2,10 @@ package dev.weft.core.op;
 
 import org.jspecify.annotations.Nullable;
 
-/** Cuts the text of a graph into words, names, quoted texts and signs. Blanks and comments are skipped. */
+/**
+ * Cuts the text of a graph into words, names, quoted texts and signs. Blanks and comments are
+ * skipped.
+ */
 final class TextScanner {
   private static final int SHOWN = 40;
 

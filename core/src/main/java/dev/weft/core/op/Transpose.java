@@ -30,7 +30,10 @@ public record Transpose(List<Integer> permutation) implements Primitive {
     Check.count(this, inputs, 1);
     int rank = inputs.getFirst().rank();
     Check.require(
-        permutation.stream().sorted().toList().equals(java.util.stream.IntStream.range(0, rank).boxed().toList()),
+        permutation.stream()
+            .sorted()
+            .toList()
+            .equals(java.util.stream.IntStream.range(0, rank).boxed().toList()),
         this,
         inputs,
         "permutation " + permutation + " must name each of the " + rank + " dims once");

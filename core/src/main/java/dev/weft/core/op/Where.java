@@ -39,8 +39,7 @@ public record Where() implements Primitive {
 
   @Override
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
-    return List.of(
-        Kernel.of("aten::where.self_out(x0, x1, x2, y0)").sharing(0, 1).sharing(0, 2));
+    return List.of(Kernel.of("aten::where.self_out(x0, x1, x2, y0)").sharing(0, 1).sharing(0, 2));
   }
 
   @Override

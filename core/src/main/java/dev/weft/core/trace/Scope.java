@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.function.BiFunction;
 
 /**
- * Where a model stands while it is traced: names of parameters begin with the scope's, and new nodes
- * belong to it.
+ * Where a model stands while it is traced: names of parameters begin with the scope's, and new
+ * nodes belong to it.
  */
 public final class Scope {
   private final Trace trace;
@@ -41,11 +41,7 @@ public final class Scope {
 
   private record Stack(Scope outer, String prefix, int count, Map<String, Value> slices) {}
 
-  Scope(
-      Trace trace,
-      String path,
-      Level level,
-      @org.jspecify.annotations.Nullable Stack stack) {
+  Scope(Trace trace, String path, Level level, @org.jspecify.annotations.Nullable Stack stack) {
     this.trace = trace;
     this.path = path;
     this.level = level;
@@ -123,7 +119,12 @@ public final class Scope {
    */
   public Tensor repeat(
       String name, int count, Tensor input, BiFunction<Scope, Tensor, Tensor> body) {
-    return repeat(name, count, List.of(input), List.of(), (s, x, _) -> new Round(List.of(body.apply(s, x.getFirst())), List.of()))
+    return repeat(
+            name,
+            count,
+            List.of(input),
+            List.of(),
+            (s, x, _) -> new Round(List.of(body.apply(s, x.getFirst())), List.of()))
         .carried()
         .getFirst();
   }
@@ -147,7 +148,8 @@ public final class Scope {
       String name, int count, List<Tensor> carried, List<Tensor> stacked, RoundFunction body) {
     checkName(name);
     if (count < 1) {
-      throw new UserException("repeat " + join(path, name) + ": count must be at least 1, found " + count);
+      throw new UserException(
+          "repeat " + join(path, name) + ": count must be at least 1, found " + count);
     }
     String layerPath = join(path, name);
     Builder inner = level.builder.nested(layerPath.replace('.', '_'));
@@ -160,10 +162,18 @@ public final class Scope {
     for (Tensor tensor : stacked) {
       if (tensor.rank() == 0 || tensor.size(0) != count) {
         throw new UserException(
-            "repeat " + layerPath + ": a stacked tensor needs a first dim of size " + count + ", found " + tensor.type());
+            "repeat "
+                + layerPath
+                + ": a stacked tensor needs a first dim of size "
+                + count
+                + ", found "
+                + tensor.type());
       }
       slices.add(
-          inner.input(layerPath + ".slice", tensor.type().with(tensor.shape().without(0)), Graph.Kind.DATA));
+          inner.input(
+              layerPath + ".slice",
+              tensor.type().with(tensor.shape().without(0)),
+              Graph.Kind.DATA));
     }
     var parameterSlices = new LinkedHashMap<String, Value>();
     Level innerLevel = new Level(inner, round);
@@ -232,9 +242,7 @@ public final class Scope {
 
   /** A scalar (i64) that says which layer of the innermost repeat this is; 0 outside. */
   public Tensor layer() {
-    return level.round == null
-        ? constant(DataType.I64, 0)
-        : new Tensor(level.builder, level.round);
+    return level.round == null ? constant(DataType.I64, 0) : new Tensor(level.builder, level.round);
   }
 
   /** A number that changes from step to step, an i64 scalar input of the graph. */

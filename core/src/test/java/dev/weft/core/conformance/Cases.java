@@ -50,8 +50,7 @@ final class Cases {
 
   /** What the op makes of the arguments. */
   static List<Literal> run(Op op, List<Literal> arguments) {
-    return Interpreter.run(
-        graph(op, arguments.stream().map(Literal::type).toList()), arguments);
+    return Interpreter.run(graph(op, arguments.stream().map(Literal::type).toList()), arguments);
   }
 
   static List<TensorType> types(List<Literal> literals) {

@@ -71,8 +71,7 @@ class ErrorsTest {
     var random = new SplittableRandom(5);
     var arguments = new ArrayList<Literal>();
     for (int i = 0; i < types.size(); i++) {
-      arguments.add(
-          ExampleData.random(types.get(i), example.arguments().get(i).domain(), random));
+      arguments.add(ExampleData.random(types.get(i), example.arguments().get(i).domain(), random));
     }
     assertEquals(example.op().infer(types), Cases.types(Cases.run(example.op(), arguments)));
   }

@@ -28,8 +28,10 @@ class FactorsTest {
           assertEquals(ranks(example.types()), counts(factors.inputs()));
           assertEquals(ranks(outputs), counts(factors.outputs()));
           FactorSizes.of(factors, example.types(), outputs);
-          factors.marks().keySet().forEach(
-              factor -> assertEquals(true, factors.toString().contains(factor), factor));
+          factors
+              .marks()
+              .keySet()
+              .forEach(factor -> assertEquals(true, factors.toString().contains(factor), factor));
         });
   }
 
@@ -61,8 +63,7 @@ class FactorsTest {
         });
   }
 
-  private static void split(
-      Example example, Factors factors, FactorSizes sizes, String factor) {
+  private static void split(Example example, Factors factors, FactorSizes sizes, String factor) {
     List<Literal> arguments = ExampleData.arguments(example, 6);
     List<Literal> whole = Cases.run(example.op(), arguments);
     long size = sizes.size(factor);

@@ -74,8 +74,7 @@ class GradientTest {
     Graph forward = loss(op, Cases.types(arguments), results, outputs);
     Value loss = forward.outputValues().getFirst();
     List<Value> wanted = inputs.stream().map(forward.inputValues()::get).toList();
-    Graph graph =
-        Verifier.verify("autodiff", Autodiff.gradients(forward, loss, wanted, false));
+    Graph graph = Verifier.verify("autodiff", Autodiff.gradients(forward, loss, wanted, false));
     var all = new ArrayList<>(arguments);
     var random = new SplittableRandom(8);
     for (int i = arguments.size(); i < forward.inputs().size(); i++) {

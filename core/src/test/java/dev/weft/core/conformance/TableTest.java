@@ -70,7 +70,10 @@ class TableTest {
               .ifPresent(kernel -> checkKernel(kernel, example));
           boolean view =
               !example.arguments().isEmpty()
-                  && example.op().view(Strided.dense(example.types().getFirst().shape())).isPresent();
+                  && example
+                      .op()
+                      .view(Strided.dense(example.types().getFirst().shape()))
+                      .isPresent();
           assertTrue(
               !kernels.isEmpty()
                   || view

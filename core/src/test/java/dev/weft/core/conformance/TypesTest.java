@@ -13,7 +13,6 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.interpret.Interpreter;
 import dev.weft.core.op.Composite;
-import dev.weft.core.op.Example;
 import dev.weft.core.op.ExampleData;
 import dev.weft.core.op.Expansion;
 import dev.weft.core.op.GraphText;
@@ -54,8 +53,7 @@ class TypesTest {
                 expanded.nodes().stream().noneMatch(node -> node.op() instanceof Composite),
                 GraphText.print(expanded));
             List<Literal> arguments = ExampleData.arguments(example, 2);
-            assertEquals(
-                Interpreter.run(one, arguments), Interpreter.run(expanded, arguments));
+            assertEquals(Interpreter.run(one, arguments), Interpreter.run(expanded, arguments));
           }
         });
   }
@@ -114,8 +112,7 @@ class TypesTest {
           Graph read = GraphText.parse(text);
           assertEquals(text, GraphText.print(read));
           assertEquals(example.op(), read.nodes().getFirst().op());
-          assertEquals(
-              graph.nodes().getFirst().origin(), read.nodes().getFirst().origin());
+          assertEquals(graph.nodes().getFirst().origin(), read.nodes().getFirst().origin());
         });
   }
 

@@ -33,14 +33,12 @@ class GradientMacroTest {
     Graph graph =
         GradientMacro.parse(HEAD + "%gx, %gw = gradient(%l, %x, %w) return %l, %gw, %gx }");
     Verifier.verify("reading", graph);
-    assertEquals(
-        List.of("l", "gw", "gx"), graph.outputValues().stream().map(Value::name).toList());
+    assertEquals(List.of("l", "gw", "gx"), graph.outputValues().stream().map(Value::name).toList());
     TensorType type = TensorType.of(DataType.F64, 2);
     List<Literal> results =
         Interpreter.run(
             graph,
-            List.of(
-                Literal.of(type, new double[] {2, 3}), Literal.of(type, new double[] {5, 7})));
+            List.of(Literal.of(type, new double[] {2, 3}), Literal.of(type, new double[] {5, 7})));
     assertArrayEquals(new double[] {100 + 441}, results.get(0).doubles());
     assertArrayEquals(new double[] {2 * 4 * 5, 2 * 9 * 7}, results.get(1).doubles());
     assertArrayEquals(new double[] {2 * 25 * 2, 2 * 49 * 3}, results.get(2).doubles());

@@ -111,8 +111,7 @@ class StridedTest {
 
   @Example
   void reshapeKeepsTheNumberOfElements() {
-    assertThrows(
-        ShapeException.class, () -> Strided.dense(Shape.of(2, 3)).reshape(Shape.of(7)));
+    assertThrows(ShapeException.class, () -> Strided.dense(Shape.of(2, 3)).reshape(Shape.of(7)));
     assertEquals(
         Optional.of(Strided.dense(Shape.of(3, 0))),
         Strided.dense(Shape.of(0, 2)).reshape(Shape.of(3, 0)));

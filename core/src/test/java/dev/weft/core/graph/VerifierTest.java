@@ -18,7 +18,10 @@ class VerifierTest {
 
   private static Graph graph(List<Value> inputs, List<Node> nodes, List<Graph.Output> outputs) {
     return new Graph(
-        "g", inputs.stream().map(v -> new Graph.Input(v, Graph.Kind.DATA)).toList(), nodes, outputs);
+        "g",
+        inputs.stream().map(v -> new Graph.Input(v, Graph.Kind.DATA)).toList(),
+        nodes,
+        outputs);
   }
 
   private static Node exp(Value input, Value output) {

@@ -43,19 +43,19 @@ class InterpreterTest {
   /** Each round: x becomes x * w[i] + u + i; the x before is stacked. */
   private static String repeat(boolean reverse) {
     return """
-        graph g(%x: f32[2], %w: f32[3,2], %u: f32[2]) {
-          %y, %before = repeat(%x, %w, %u,
-              body=graph h(%i: i64[], %x: f32[2], %w: f32[2], %u: f32[2]) {
-                %p = multiply(%x, %w)
-                %q = add(%p, %u)
-                %f = cast(%i, to=f32)
-                %b = broadcast(%f, shape=[2], dims=[])
-                %r = add(%q, %b)
-                return %r, %x
-              }, count=3, carried=1, stacked=1, reverse=REVERSE)
-          return %y, %before
-        }
-        """
+    graph g(%x: f32[2], %w: f32[3,2], %u: f32[2]) {
+      %y, %before = repeat(%x, %w, %u,
+          body=graph h(%i: i64[], %x: f32[2], %w: f32[2], %u: f32[2]) {
+            %p = multiply(%x, %w)
+            %q = add(%p, %u)
+            %f = cast(%i, to=f32)
+            %b = broadcast(%f, shape=[2], dims=[])
+            %r = add(%q, %b)
+            return %r, %x
+          }, count=3, carried=1, stacked=1, reverse=REVERSE)
+      return %y, %before
+    }
+    """
         .replace("REVERSE", Boolean.toString(reverse));
   }
 
@@ -123,8 +123,7 @@ class InterpreterTest {
             }
             """);
     var seen = new ArrayList<String>();
-    Interpreter.run(
-        graph, List.of(floats(PAIR, 1, 2)), (node, _, _) -> seen.add(node.op().name()));
+    Interpreter.run(graph, List.of(floats(PAIR, 1, 2)), (node, _, _) -> seen.add(node.op().name()));
     assertEquals("repeat", seen.getLast());
     assertEquals(2, seen.stream().filter("negate"::equals).count());
     assertEquals(true, seen.indexOf("exp") >= 0 && seen.indexOf("exp") < seen.indexOf("softmax"));

@@ -80,9 +80,7 @@ class ExpansionTest {
 
   private static Graph parse(String text) {
     var entries =
-        List.<Plain>of(
-                new Outer(), new Inner(), new Through(), new Endless(), new Wrong())
-            .stream()
+        List.<Plain>of(new Outer(), new Inner(), new Through(), new Endless(), new Wrong()).stream()
             .map(op -> OpEntry.of(op.getClass(), Example.of(op, Example.f32(2))))
             .toList();
     var all = new java.util.ArrayList<>(OpTable.ENTRIES);

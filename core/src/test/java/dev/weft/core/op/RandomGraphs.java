@@ -23,9 +23,9 @@ final class RandomGraphs {
   private static Graph make(Random random, String name, int depth) {
     var builder = new Builder(name);
     var values = new ArrayList<Value>();
+    values.add(builder.input("round", TensorType.scalar(DataType.I64), Graph.Kind.FACT));
     values.add(
-        builder.input("round", TensorType.scalar(DataType.I64), Graph.Kind.FACT));
-    values.add(builder.input("x.0", TensorType.of(DataType.F32, 3, 4), pick(random, Graph.Kind.values())));
+        builder.input("x.0", TensorType.of(DataType.F32, 3, 4), pick(random, Graph.Kind.values())));
     int nodes = random.nextInt(8);
     for (int i = 0; i < nodes; i++) {
       if (random.nextBoolean()) {

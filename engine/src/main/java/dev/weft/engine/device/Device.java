@@ -15,8 +15,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device that runs graphs: its thread, its memory, and a scratch slab that all its programs share,
- * since one runs at a time.
+ * A device that runs graphs: its thread, its memory, and a scratch slab that all its programs
+ * share, since one runs at a time.
  */
 public final class Device implements AutoCloseable {
   private final DeviceKind kind;
@@ -42,8 +42,7 @@ public final class Device implements AutoCloseable {
    */
   public static Device open(DeviceKind kind, int threads, Bytes budget) {
     if (kind != DeviceKind.CPU) {
-      throw new UserException(
-          "devices of kind " + kind.text() + " are not supported yet; use cpu");
+      throw new UserException("devices of kind " + kind.text() + " are not supported yet; use cpu");
     }
     return new Device(kind, threads, budget);
   }

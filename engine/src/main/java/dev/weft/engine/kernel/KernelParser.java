@@ -45,7 +45,8 @@ final class KernelParser {
     try {
       who = KernelCall.Target.valueOf(target.toUpperCase(Locale.ROOT));
     } catch (IllegalArgumentException e) {
-      throw new IllegalArgumentException("unknown target " + target + " in kernel '" + text + "'", e);
+      throw new IllegalArgumentException(
+          "unknown target " + target + " in kernel '" + text + "'", e);
     }
     return new KernelCall(who, name, overload, arguments, results);
   }
@@ -179,7 +180,8 @@ final class KernelParser {
       return new TensorExpression.Name(TensorExpression.Kind.BASE, 0, null);
     }
     if (!word.matches("[xyt]\\d+")) {
-      throw new IllegalArgumentException("no tensor is named " + word + " in kernel '" + text + "'");
+      throw new IllegalArgumentException(
+          "no tensor is named " + word + " in kernel '" + text + "'");
     }
     TensorExpression.Kind kind =
         switch (word.charAt(0)) {
@@ -237,7 +239,8 @@ final class KernelParser {
           ? new KernelArgument.Whole(Long.parseLong(digits))
           : new KernelArgument.Real(Double.parseDouble(digits));
     } catch (NumberFormatException e) {
-      throw new IllegalArgumentException("'" + digits + "' is no number in kernel '" + text + "'", e);
+      throw new IllegalArgumentException(
+          "'" + digits + "' is no number in kernel '" + text + "'", e);
     }
   }
 

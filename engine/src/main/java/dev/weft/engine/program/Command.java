@@ -41,8 +41,7 @@ sealed interface Command {
       implements Command {}
 
   /** A run of indices read, or written where {@code update}, from an index known when it runs. */
-  record Dynamic(
-      String origin, boolean update, Operand whole, Operand part, Operand index, int dim)
+  record Dynamic(String origin, boolean update, Operand whole, Operand part, Operand index, int dim)
       implements Command {}
 
   /** An argument of a call, placed. */

@@ -86,9 +86,7 @@ final class CommandWriter {
     }
     List<Command.Slot> slots = call.arguments().stream().map(this::slot).toList();
     List<Optional<Operand>> results =
-        call.results().stream()
-            .map(r -> r.<Operand>map(this::operand))
-            .toList();
+        call.results().stream().map(r -> r.<Operand>map(this::operand)).toList();
     emit(
         new Command.Library(
             item.name(),
@@ -104,8 +102,7 @@ final class CommandWriter {
     String origin = item.name();
     emit(
         switch (call.name()) {
-          case "add" ->
-              new Command.Add(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
+          case "add" -> new Command.Add(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
           case "subtract" ->
               new Command.Subtract(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
           case "copy" -> new Command.Copy(origin, tensor(call, 0), tensor(call, 1));
@@ -142,7 +139,8 @@ final class CommandWriter {
     if (call.arguments().get(index) instanceof KernelArgument.Tensor(TensorExpression tensor)) {
       return operand(tensor);
     }
-    throw new IllegalArgumentException("argument " + index + " of " + call.name() + " is no tensor");
+    throw new IllegalArgumentException(
+        "argument " + index + " of " + call.name() + " is no tensor");
   }
 
   private static long whole(KernelCall call, int index) {
@@ -188,8 +186,7 @@ final class CommandWriter {
               List<Long> limits,
               List<Long> strides) -> {
         Operand operand = operand(inner);
-        yield operand.with(
-            new Slice(starts, limits, strides).view(operand.layout()).orElseThrow());
+        yield operand.with(new Slice(starts, limits, strides).view(operand.layout()).orElseThrow());
       }
       case TensorExpression.Transposed(TensorExpression inner) -> {
         Operand operand = operand(inner);

@@ -60,7 +60,8 @@ public final class Executable implements AutoCloseable {
     for (Value input : graph.inputValues()) {
       DeviceBuffer buffer = bound.get(input);
       if (buffer == null) {
-        throw new IllegalArgumentException("graph " + graph.name() + ": " + input + " is not bound");
+        throw new IllegalArgumentException(
+            "graph " + graph.name() + ": " + input + " is not bound");
       }
       if (!buffer.type().equals(input.type())) {
         throw new IllegalArgumentException(
@@ -82,7 +83,8 @@ public final class Executable implements AutoCloseable {
         results.add(bound.get(donor));
       } else {
         DeviceBuffer buffer =
-            device.allocate(graph.name() + " output %" + output.value().name(), output.value().type());
+            device.allocate(
+                graph.name() + " output %" + output.value().name(), output.value().type());
         results.add(buffer);
         own.add(buffer);
       }
@@ -235,8 +237,7 @@ public final class Executable implements AutoCloseable {
                         .segment()
                         .asSlice(addresses.get(buffer) - memory.address(), buffer.bytes)));
     constantAddresses = addresses;
-    var linker =
-        new Linker(device.kind(), device.memory(), opened, scratch.address(), addresses);
+    var linker = new Linker(device.kind(), device.memory(), opened, scratch.address(), addresses);
     steps = program.commands().stream().map(linker::link).toArray(Step[]::new);
     handles = linker.handles();
     slots = linker.slots();
@@ -268,11 +269,13 @@ public final class Executable implements AutoCloseable {
   /** Frees what the program holds; buffers bound from outside stay. */
   @Override
   public void close() {
-    device.thread().execute(
-        () -> {
-          unlink();
-          return true;
-        });
+    device
+        .thread()
+        .execute(
+            () -> {
+              unlink();
+              return true;
+            });
     own.forEach(DeviceBuffer::close);
     device.forget(this);
   }

@@ -6,8 +6,8 @@ import dev.weft.core.graph.TensorType;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A value of a flattened graph. One that is a view knows its base and how it lies in it; a base knows
- * where it is placed.
+ * A value of a flattened graph. One that is a view knows its base and how it lies in it; a base
+ * knows where it is placed.
  */
 final class Flat {
   final String name;
@@ -65,14 +65,13 @@ final class Flat {
   /** Where this value lies, its root having been placed. */
   Operand operand() {
     Flat root = root();
-    Operand whole = java.util.Objects.requireNonNull(root.place, () -> root.name + " is not placed");
+    Operand whole =
+        java.util.Objects.requireNonNull(root.place, () -> root.name + " is not placed");
     return new Operand(
         whole.buffer(),
         type.dtype(),
         new Strided(
-            layout.shape(),
-            layout.strides(),
-            layout.offset() + shift() + whole.layout().offset()));
+            layout.shape(), layout.strides(), layout.offset() + shift() + whole.layout().offset()));
   }
 
   /** Whether this value is all of its root, element by element. */

@@ -82,8 +82,7 @@ final class Flattening {
       if (node.op() instanceof Repeat repeat) {
         unroll(node, repeat, environment, suffix);
       } else {
-        List<Flat> arguments =
-            node.inputs().stream().map(v -> whole(environment, v)).toList();
+        List<Flat> arguments = node.inputs().stream().map(v -> whole(environment, v)).toList();
         List<Flat> results = apply(node, arguments, suffix);
         for (int i = 0; i < results.size(); i++) {
           environment.put(node.output(i), new Entry.Whole(results.get(i)));
@@ -92,8 +91,7 @@ final class Flattening {
     }
   }
 
-  private void unroll(
-      Node node, Repeat repeat, Map<Value, Entry> environment, String suffix) {
+  private void unroll(Node node, Repeat repeat, Map<Value, Entry> environment, String suffix) {
     List<Value> arguments = repeat.body().inputValues();
     List<Value> results = repeat.body().outputValues();
     var carried = new ArrayList<Entry>();
@@ -108,8 +106,7 @@ final class Flattening {
       int round = repeat.reverse() ? repeat.count() - 1 - step : step;
       Map<Value, Entry> inner = new HashMap<>();
       inner.put(
-          arguments.getFirst(),
-          new Entry.Whole(constant(Literal.scalar(DataType.I64, round))));
+          arguments.getFirst(), new Entry.Whole(constant(Literal.scalar(DataType.I64, round))));
       for (int i = 0; i < node.inputs().size(); i++) {
         Entry entry;
         if (i < repeat.carried()) {
@@ -163,8 +160,7 @@ final class Flattening {
 
   /** A value as one tensor; rounds are copied together, where possible by being made there. */
   private Flat whole(Map<Value, Entry> environment, Value value) {
-    Entry entry =
-        Objects.requireNonNull(environment.get(value), () -> value + " is not known");
+    Entry entry = Objects.requireNonNull(environment.get(value), () -> value + " is not known");
     return switch (entry) {
       case Entry.Whole(Flat flat) -> flat;
       case Entry.Rounds rounds -> {
@@ -201,8 +197,7 @@ final class Flattening {
       if (view.isPresent()) {
         Value output = node.output(0);
         return List.of(
-            Flat.view(
-                output.name() + suffix, output.type(), arguments.getFirst(), view.get()));
+            Flat.view(output.name() + suffix, output.type(), arguments.getFirst(), view.get()));
       }
     }
     if (op instanceof Primitive primitive

@@ -10,8 +10,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param base what an accumulating kernel adds to
  */
-record Item(
-    Op op, List<Flat> inputs, List<Flat> outputs, Kernel kernel, @Nullable Flat base) {
+record Item(Op op, List<Flat> inputs, List<Flat> outputs, Kernel kernel, @Nullable Flat base) {
   /** All values read. */
   List<Flat> reads() {
     if (base == null) {

@@ -26,6 +26,9 @@ import java.util.Optional;
 
 /** Binds commands to addresses: makes the tensor handles and prepared calls of a program. */
 final class Linker {
+  /** How many random numbers are made before they are copied out of Java's heap. */
+  private static final int RANDOM_CHUNK = 1 << 12;
+
   private record View(long address, DataType dtype, Strided layout) {}
 
   private final DeviceKind kind;
@@ -94,8 +97,7 @@ final class Linker {
               arena,
               "aten::copy_",
               "",
-              List.of(
-                  tensor(target.get()), new Argument.Tensor(slot), new Argument.Truth(false)),
+              List.of(tensor(target.get()), new Argument.Tensor(slot), new Argument.Truth(false)),
               List.of(Result.discard()));
       copies.add(
           () -> {
@@ -150,7 +152,11 @@ final class Linker {
     return switch (slot) {
       case Command.Slot.Tensor(Operand operand) -> tensor(operand);
       case Command.Slot.Tensors(List<Operand> operands) ->
-          new Argument.TensorList(operands.stream().map(this::handle).map(h -> (dev.weft.engine.library.TensorSource) h).toList());
+          new Argument.TensorList(
+              operands.stream()
+                  .map(this::handle)
+                  .map(h -> (dev.weft.engine.library.TensorSource) h)
+                  .toList());
       case Command.Slot.Given(Command.Slot inner) -> new Argument.Some(argument(inner));
       case Command.Slot.Plain(KernelArgument argument) -> plain(argument);
     };
@@ -207,8 +213,7 @@ final class Linker {
               Math.min(a, b),
               target.dtype(),
               new Strided(Shape.of(2, n), new long[] {Math.abs(b - a) / size, 1}, 0));
-      var sum =
-          new View(address(target), target.dtype(), Strided.dense(Shape.of(n)));
+      var sum = new View(address(target), target.dtype(), Strided.dense(Shape.of(n)));
       return dispatch(
           "aten::sum",
           "IntList_out",
@@ -273,17 +278,20 @@ final class Linker {
     }
     long elements = bits.target().shape().elements();
     MemorySegment target = segment(bits.target(), elements * 4);
-    MemorySegment[] key =
-        bits.key().stream().map(o -> segment(o, 8)).toArray(MemorySegment[]::new);
+    MemorySegment[] key = bits.key().stream().map(o -> segment(o, 8)).toArray(MemorySegment[]::new);
     Shape shape = bits.target().shape();
     long inner = shape.rank() == 0 ? 1 : shape.product(1, shape.rank());
     long site = bits.site();
-    return () ->
-        Philox.fill(
-            Philox.key(readLong(key[0]), site, readLong(key[1]), readLong(key[2])),
-            readLong(key[3]) * inner,
-            target,
-            elements);
+    int[] chunk = new int[(int) Math.min(elements, RANDOM_CHUNK)];
+    return () -> {
+      long seed = Philox.key(readLong(key[0]), site, readLong(key[1]), readLong(key[2]));
+      long first = readLong(key[3]) * inner;
+      for (long done = 0; done < elements; done += chunk.length) {
+        int count = (int) Math.min(chunk.length, elements - done);
+        Philox.fill(seed, first + done, chunk, count);
+        MemorySegment.copy(chunk, 0, target, ValueLayout.JAVA_INT, done * 4, count);
+      }
+    };
   }
 
   private Step dynamic(Command.Dynamic dynamic) {
@@ -355,9 +363,7 @@ final class Linker {
     Strided layout = operand.layout();
     return handle(
         new View(
-            address(operand),
-            operand.dtype(),
-            new Strided(layout.shape(), layout.strides(), 0)));
+            address(operand), operand.dtype(), new Strided(layout.shape(), layout.strides(), 0)));
   }
 
   private TensorHandle handle(View view) {
@@ -365,12 +371,7 @@ final class Linker {
         view,
         v ->
             TensorHandle.view(
-                v.address(),
-                v.dtype(),
-                v.layout().shape().sizes(),
-                v.layout().strides(),
-                kind,
-                0));
+                v.address(), v.dtype(), v.layout().shape().sizes(), v.layout().strides(), kind, 0));
   }
 
   /** Where the first element of an operand stands. */

@@ -16,8 +16,7 @@ public final class Literals {
     for (int i = 0; i < literal.elements(); i++) {
       long at = (long) i * dtype.bytes();
       switch (dtype) {
-        case F32 ->
-            target.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, (float) literal.doubles()[i]);
+        case F32 -> target.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, (float) literal.doubles()[i]);
         case F64 -> target.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, literal.doubles()[i]);
         case BF16 -> {
           float rounded =
@@ -52,8 +51,7 @@ public final class Literals {
               case F64 -> source.get(ValueLayout.JAVA_DOUBLE_UNALIGNED, at);
               case BF16 ->
                   Float.intBitsToFloat(source.get(ValueLayout.JAVA_SHORT_UNALIGNED, at) << 16);
-              case F16 ->
-                  Float.float16ToFloat(source.get(ValueLayout.JAVA_SHORT_UNALIGNED, at));
+              case F16 -> Float.float16ToFloat(source.get(ValueLayout.JAVA_SHORT_UNALIGNED, at));
               case I32, I64, BOOL -> throw new IllegalStateException();
             };
       }

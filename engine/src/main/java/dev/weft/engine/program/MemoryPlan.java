@@ -6,8 +6,8 @@ import java.util.List;
 
 /**
  * Gives each scratch buffer a place in one slab so that buffers that live at the same time do not
- * overlap: the largest first, each at the lowest place that is free during its life (greedy by size,
- * Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, section 5).
+ * overlap: the largest first, each at the lowest place that is free during its life (greedy by
+ * size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, section 5).
  *
  * @param bytes the slab's size
  * @param liveBytes the most bytes that live at once: no plan needs fewer

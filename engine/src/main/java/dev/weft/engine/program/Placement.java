@@ -69,7 +69,8 @@ final class Placement {
           && output.isAllOfRoot()
           && taken.add(output.root())
           && (donated == null || placement.mayOverwrite(donated, output.root()))) {
-        output.root().place = target.with(dev.weft.core.graph.Strided.dense(output.root().type.shape()));
+        output.root().place =
+            target.with(dev.weft.core.graph.Strided.dense(output.root().type.shape()));
       } else {
         placement.finalCopies.add(new Command.Copy("output %" + output.name, target, target));
         placement.pendingOutputs.add(output);
@@ -83,9 +84,7 @@ final class Placement {
 
   private static Operand whole(
       Map<DeviceBuffer, Buffer> buffers, DeviceBuffer buffer, TensorType type) {
-    Buffer piece =
-        buffers.computeIfAbsent(
-            buffer, b -> new Buffer(b.name(), b.type().bytes(), b));
+    Buffer piece = buffers.computeIfAbsent(buffer, b -> new Buffer(b.name(), b.type().bytes(), b));
     return Operand.dense(piece, type.dtype(), type.shape());
   }
 
@@ -135,8 +134,7 @@ final class Placement {
         Optional<Kernel> kernel =
             maker.op().accumulate(kind, maker.inputs().stream().map(f -> f.type).toList());
         if (kernel.isPresent()) {
-          Item fused =
-              new Item(maker.op(), maker.inputs(), sum.outputs(), kernel.get(), other);
+          Item fused = new Item(maker.op(), maker.inputs(), sum.outputs(), kernel.get(), other);
           items.set(position, fused);
           makers.put(sum.outputs().getFirst(), fused);
           gone.add(maker);
@@ -293,7 +291,14 @@ final class Placement {
     for (Flat candidate : candidates) {
       Flat root = candidate.root();
       long uses = item.reads().stream().filter(r -> r.root() == root).count();
-      boolean takenAlready = item.outputs().stream().limit(index).anyMatch(o -> o.root().place != null && root.place != null && o.root().place.buffer() == root.place.buffer());
+      boolean takenAlready =
+          item.outputs().stream()
+              .limit(index)
+              .anyMatch(
+                  o ->
+                      o.root().place != null
+                          && root.place != null
+                          && o.root().place.buffer() == root.place.buffer());
       if (root.lastRead == position
           && root.literal == null
           && root.place != null

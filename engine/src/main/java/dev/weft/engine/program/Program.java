@@ -41,9 +41,7 @@ record Program(List<Command> commands, Map<Buffer, Literal> constants, MemoryPla
     Set<Buffer> used = new HashSet<>(writer.buffers());
     constants.keySet().retainAll(used);
     List<Buffer> scratch =
-        writer.buffers().stream()
-            .filter(b -> b.isScratch() && !constants.containsKey(b))
-            .toList();
+        writer.buffers().stream().filter(b -> b.isScratch() && !constants.containsKey(b)).toList();
     return new Program(commands, constants, MemoryPlan.of(scratch));
   }
 }

@@ -28,8 +28,7 @@ final class Targets {
       case Command.Subtract subtract -> List.of(subtract.target());
       case Command.Fill fill -> List.of(fill.target());
       case Command.RandomBits bits -> List.of(bits.target());
-      case Command.Dynamic dynamic ->
-          List.of(dynamic.update() ? dynamic.whole() : dynamic.part());
+      case Command.Dynamic dynamic -> List.of(dynamic.update() ? dynamic.whole() : dynamic.part());
     };
   }
 }

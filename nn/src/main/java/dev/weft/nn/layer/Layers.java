@@ -40,15 +40,15 @@ public final class Layers {
 
   /**
    * Zeroes elements at random while training. The bits depend on the scope's name, the layer, the
-   * step and the row of the whole batch alone: the facts {@code seed}, {@code step} and {@code row}.
+   * step and the row of the whole batch alone: the facts {@code seed}, {@code step} and {@code
+   * row}.
    */
   public static Tensor dropout(Scope m, Tensor x, double rate) {
     if (!m.training() || rate == 0) {
       return x;
     }
     var site = new RandomBits(Philox.site(m.path()), x.shape());
-    Tensor bits =
-        Tensor.one(site, m.fact("seed"), m.fact("step"), m.layer(), m.fact("row"));
+    Tensor bits = Tensor.one(site, m.fact("seed"), m.fact("step"), m.layer(), m.fact("row"));
     return Tensor.one(new Dropout(rate), x, bits);
   }
 

@@ -36,9 +36,7 @@ public final class Gpt implements GenerativeModel {
     x = m.repeat("h", c.layers(), x, (scope, h) -> block(scope, c, h));
     x = layerNorm(m.at("ln_f"), x).reshape(rows, c.hidden());
     Tensor flat = targets.reshape(rows);
-    Tensor sum =
-        Tensor.one(
-            new LinearCrossEntropy(chunkRows(c), IGNORED), x, table(m, c), flat);
+    Tensor sum = Tensor.one(new LinearCrossEntropy(chunkRows(c), IGNORED), x, table(m, c), flat);
     return new Loss(sum, count(flat, IGNORED));
   }
 
@@ -64,7 +62,9 @@ public final class Gpt implements GenerativeModel {
     return feedForward(m, c, attended(m, c, x, a));
   }
 
-  /** Heads stand outermost in the fused projection, so that a split of its columns keeps them whole. */
+  /**
+   * Heads stand outermost in the fused projection, so that a split of its columns keeps them whole.
+   */
   private static Tensor queriesKeysValues(Scope m, ModelConfig c, Tensor x) {
     Tensor normal = layerNorm(m.at("ln_1"), x);
     return linear(m.at("qkv"), normal, 3L * c.hidden(), Initializer.normal(DEVIATION))
@@ -90,8 +90,7 @@ public final class Gpt implements GenerativeModel {
   }
 
   @Override
-  public Continuation prefill(
-      Scope m, ModelConfig c, Tensor tokens, Tensor last, Cache cache) {
+  public Continuation prefill(Scope m, ModelConfig c, Tensor tokens, Tensor last, Cache cache) {
     Tensor x = embed(m, c, tokens, positions(m, c).slice(0, 0, tokens.size(1)));
     Tensor zero = m.constant(DataType.I64, 0);
     Scope.Round result =
@@ -110,14 +109,12 @@ public final class Gpt implements GenerativeModel {
                       write(slices.get(0), qkv.at(1), zero),
                       write(slices.get(1), qkv.at(2), zero)));
             });
-    Tensor row =
-        Tensor.one(new DynamicSlice(1, 1), result.carried().getFirst(), last);
+    Tensor row = Tensor.one(new DynamicSlice(1, 1), result.carried().getFirst(), last);
     return continuation(m, c, row, result);
   }
 
   @Override
-  public Continuation decode(
-      Scope m, ModelConfig c, Tensor token, Tensor position, Cache cache) {
+  public Continuation decode(Scope m, ModelConfig c, Tensor token, Tensor position, Cache cache) {
     Tensor place = Tensor.one(new DynamicSlice(0, 1), positions(m, c), position);
     Tensor x = embed(m, c, token, place);
     Scope.Round result =
@@ -133,8 +130,7 @@ public final class Gpt implements GenerativeModel {
               Tensor values = write(slices.get(1), qkv.at(2), position);
               Tensor a = attendCached(qkv.at(0), keys, values, position);
               return new Scope.Round(
-                  List.of(feedForward(scope, c, attended(scope, c, h, a))),
-                  List.of(keys, values));
+                  List.of(feedForward(scope, c, attended(scope, c, h, a))), List.of(keys, values));
             });
     return continuation(m, c, result.carried().getFirst(), result);
   }
@@ -145,8 +141,7 @@ public final class Gpt implements GenerativeModel {
   }
 
   /** Attention of one query [1, heads, 1, d] to the cached places up to its own. */
-  private static Tensor attendCached(
-      Tensor query, Tensor keys, Tensor values, Tensor position) {
+  private static Tensor attendCached(Tensor query, Tensor keys, Tensor values, Tensor position) {
     double scale = 1 / Math.sqrt(query.size(-1));
     Tensor scores = query.at(0).times(scale).matmul(keys.transposed());
     Shape row = Shape.of(keys.size(1));
@@ -161,11 +156,9 @@ public final class Gpt implements GenerativeModel {
     return result.reshape(query.shape());
   }
 
-  private static Continuation continuation(
-      Scope m, ModelConfig c, Tensor x, Scope.Round result) {
+  private static Continuation continuation(Scope m, ModelConfig c, Tensor x, Scope.Round result) {
     Tensor normal = layerNorm(m.at("ln_f"), x).reshape(1, c.hidden());
     Tensor logits = normal.matmul(table(m, c).transposed()).reshape(c.vocabulary());
-    return new Continuation(
-        logits, new Cache(result.stacked().get(0), result.stacked().get(1)));
+    return new Continuation(logits, new Cache(result.stacked().get(0), result.stacked().get(1)));
   }
 }

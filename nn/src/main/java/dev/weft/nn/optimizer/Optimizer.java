@@ -53,8 +53,7 @@ public sealed interface Optimizer {
   }
 
   /** Stochastic gradient descent with momentum; weight decay is added to the gradient. */
-  record SgdMomentum(double momentum, boolean nesterov, double weightDecay)
-      implements Optimizer {
+  record SgdMomentum(double momentum, boolean nesterov, double weightDecay) implements Optimizer {
     @Override
     public List<String> slots() {
       return List.of("velocity");

@@ -1,5 +1,7 @@
 package dev.weft.nn.step;
 
+import dev.weft.core.grad.Autodiff;
+import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
@@ -7,8 +9,6 @@ import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
-import dev.weft.core.grad.Autodiff;
-import dev.weft.core.grad.Optimize;
 import dev.weft.core.op.GlobalNorm;
 import dev.weft.core.op.Maximum;
 import dev.weft.core.op.Tensor;
@@ -23,19 +23,19 @@ import java.util.Map;
 import java.util.function.BiFunction;
 
 /**
- * A training step: {@code micro} runs once per micro-batch, {@code norm} and {@code update} once per
- * step.
+ * A training step: {@code micro} runs once per micro-batch, {@code norm} and {@code update} once
+ * per step.
  *
- * <p>Graph inputs are found by name: the data and facts as the model names them, parameters by {@link
- * Parameter#name}, accumulators by that name and {@code .sum}, optimizer slots by that name and the
- * slot's.
+ * <p>Graph inputs are found by name: the data and facts as the model names them, parameters by
+ * {@link Parameter#name}, accumulators by that name and {@code .sum}, optimizer slots by that name
+ * and the slot's.
  *
  * @param parameters in the order of the gradients
  * @param micro outputs: loss sum, weight, then the gradients
  * @param microNext the same for all micro-batches but the first: gradients are added onto
  *     accumulators
- * @param norm inputs: gradients, {@code weight}; outputs: the norm of the mean gradient, and what the
- *     gradients must be divided by, clipping included
+ * @param norm inputs: gradients, {@code weight}; outputs: the norm of the mean gradient, and what
+ *     the gradients must be divided by, clipping included
  * @param update inputs: parameters, slots, gradients, {@code learning_rate}, {@code step}, {@code
  *     divisor} (f32 scalars); outputs take over parameters and slots; gradients are used up
  * @param evaluate outputs: loss sum, weight; without dropout
@@ -50,8 +50,7 @@ public record StepGraphs(
 
   /** A model as a function of the scope and the batch. */
   @FunctionalInterface
-  public interface Model
-      extends BiFunction<dev.weft.core.trace.Scope, Map<String, Tensor>, Loss> {}
+  public interface Model extends BiFunction<dev.weft.core.trace.Scope, Map<String, Tensor>, Loss> {}
 
   /**
    * Traces and differentiates a model.
@@ -102,16 +101,13 @@ public record StepGraphs(
     builder.origin(new dev.weft.core.graph.Origin("norm", Role.UPDATE, ""));
     var gradients = new ArrayList<Tensor>();
     for (Parameter parameter : parameters) {
-      gradients.add(
-          input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
+      gradients.add(input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
     }
     Tensor weight = fact(builder, "weight");
     Tensor counted = Tensor.one(new Maximum(), weight, weight.scalar(1));
     Tensor norm = Tensor.apply(new GlobalNorm(), gradients).getFirst().dividedBy(counted);
     Tensor excess =
-        clip > 0
-            ? Tensor.one(new Maximum(), norm.dividedBy(clip), norm.scalar(1))
-            : norm.scalar(1);
+        clip > 0 ? Tensor.one(new Maximum(), norm.dividedBy(clip), norm.scalar(1)) : norm.scalar(1);
     builder.output(norm.value());
     builder.output(counted.times(excess).value());
     return Optimize.optimize(Verifier.verify("norm", builder.build()));
@@ -133,8 +129,7 @@ public record StepGraphs(
         slots.add(input(builder, name + "." + slot, type, Graph.Kind.STATE));
       }
       boolean decay = parameter.sliceType().rank() >= 2;
-      List<Tensor> results =
-          optimizer.update(decay, value, gradient, slots, rate, step, divisor);
+      List<Tensor> results = optimizer.update(decay, value, gradient, slots, rate, step, divisor);
       builder.output(results.getFirst().value(), value.value());
       for (int i = 0; i < slots.size(); i++) {
         builder.output(results.get(i + 1).value(), slots.get(i).value());
@@ -147,8 +142,7 @@ public record StepGraphs(
     return input(builder, name, TensorType.scalar(DataType.F32), Graph.Kind.FACT);
   }
 
-  private static Tensor input(
-      Builder builder, String name, TensorType type, Graph.Kind kind) {
+  private static Tensor input(Builder builder, String name, TensorType type, Graph.Kind kind) {
     return new Tensor(builder, builder.input(name, type, kind));
   }
 }
