@@ -64,7 +64,6 @@ class GradientMacroTest {
     int from = page.indexOf(fence + "graph mlp") + fence.length();
     Graph graph = GradientMacro.parse(page.substring(from, page.indexOf(fence, from)));
     Verifier.verify("reading", graph);
-    assertEquals(
-        List.of("l", "g"), graph.outputValues().stream().map(Value::name).toList());
+    assertEquals(List.of("l", "g"), graph.outputValues().stream().map(Value::name).toList());
   }
 }

@@ -26,7 +26,9 @@ class GraphTextPropertyTest {
     assertSame(graph, read);
   }
 
-  /** Broken text is read as some other graph or refused with a place in it; nothing else happens. */
+  /**
+   * Broken text is read as some other graph or refused with a place in it; nothing else happens.
+   */
   @Property(tries = 1000)
   void brokenTextIsRefused(@ForAll long seed) {
     var random = new Random(seed);
@@ -75,8 +77,7 @@ class GraphTextPropertyTest {
       }
       pair(a.outputs(), b.outputs(), partner);
     }
-    assertEquals(
-        expected.outputValues().stream().map(partner::get).toList(), found.outputValues());
+    assertEquals(expected.outputValues().stream().map(partner::get).toList(), found.outputValues());
     assertEquals(
         expected.outputs().stream().map(o -> partner.get(o.donated())).toList(),
         found.outputs().stream().map(Graph.Output::donated).toList());
