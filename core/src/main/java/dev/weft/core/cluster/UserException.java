@@ -1,5 +1,7 @@
 package dev.weft.core.cluster;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * A mistake of the user's, not a fault of Weft: the message names what was written, what was
  * expected, what was found, and the mend. The command line ends with exit code 2.
@@ -9,7 +11,7 @@ public class UserException extends RuntimeException {
     super(message);
   }
 
-  public UserException(String message, Throwable cause) {
+  public UserException(String message, @Nullable Throwable cause) {
     super(message, cause);
   }
 }

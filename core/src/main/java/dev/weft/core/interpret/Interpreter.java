@@ -39,7 +39,7 @@ public final class Interpreter {
 
   private final Observer observer;
   private final Map<Call, Graph> expansions = new HashMap<>();
-  private final Map<Graph, List<List<Value>>> lastUses = new IdentityHashMap<>();
+  private final IdentityHashMap<Graph, List<List<Value>>> lastUses = new IdentityHashMap<>();
 
   private Interpreter(Observer observer) {
     this.observer = observer;

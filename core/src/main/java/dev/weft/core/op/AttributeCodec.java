@@ -89,7 +89,7 @@ final class AttributeCodec {
   Op read(String opName, Class<? extends Op> op, int opOffset) {
     List<Attribute> attributes = attributes(op);
     List<String> names = attributes.stream().map(Attribute::name).toList();
-    Object[] values = new Object[names.size()];
+    @Nullable Object[] values = new @Nullable Object[names.size()];
     boolean[] given = new boolean[names.size()];
     while (!scanner.at(')')) {
       int offset = scanner.offset();
@@ -122,7 +122,7 @@ final class AttributeCodec {
     return make(opName, op, values, opOffset);
   }
 
-  private Op make(String opName, Class<? extends Op> op, Object[] values, int offset) {
+  private Op make(String opName, Class<? extends Op> op, @Nullable Object[] values, int offset) {
     Class<?>[] types =
         Arrays.stream(op.getRecordComponents())
             .map(RecordComponent::getType)
@@ -133,7 +133,7 @@ final class AttributeCodec {
       return constructor.newInstance(values);
     } catch (InvocationTargetException e) {
       // Attributes that the record itself refuses: the text is at fault.
-      throw scanner.failure(offset, opName + ": " + e.getCause().getMessage(), e.getCause());
+      throw scanner.failure(offset, opName + ": " + e.getTargetException().getMessage(), e);
     } catch (ReflectiveOperationException e) {
       throw new IllegalStateException("cannot make op " + opName, e);
     }
@@ -153,7 +153,10 @@ final class AttributeCodec {
       throw new IllegalStateException("an attribute of " + type + " has no text form");
     }
     if (raw.isEnum()) {
-      return constant(raw);
+      return scanner.oneOf(
+          "attribute",
+          Arrays.asList(raw.getEnumConstants()),
+          constant -> ((Enum<?>) constant).name().toLowerCase(Locale.ROOT));
     }
     return switch (raw.getSimpleName()) {
       case "int", "Integer" -> (int) whole(Integer.MIN_VALUE, Integer.MAX_VALUE);
@@ -181,22 +184,6 @@ final class AttributeCodec {
     return list;
   }
 
-  private Object constant(Class<?> type) {
-    int offset = scanner.offset();
-    var known = new ArrayList<String>();
-    for (Object constant : type.getEnumConstants()) {
-      known.add(((Enum<?>) constant).name().toLowerCase(Locale.ROOT));
-    }
-    String word = scanner.word("one of " + known);
-    int index = known.indexOf(word);
-    if (index < 0) {
-      throw scanner.failure(
-          offset,
-          "expected one of %s, found '%s'%s".formatted(known, word, Suggestion.hint(word, known)));
-    }
-    return type.getEnumConstants()[index];
-  }
-
   private boolean truth() {
     if (scanner.takeWord("true")) {
       return true;
@@ -219,7 +206,13 @@ final class AttributeCodec {
       // Reported below, with numbers that are too large.
     }
     throw scanner.failure(
-        offset, "expected a whole number from " + least + " to " + most + ", found " + cut(word));
+        offset,
+        "expected a whole number from "
+            + least
+            + " to "
+            + most
+            + ", found "
+            + TextScanner.cut(word));
   }
 
   private double number() {
@@ -231,15 +224,11 @@ final class AttributeCodec {
       case "-Infinity", "-inf" -> Double.NEGATIVE_INFINITY;
       default -> {
         if (!NUMBER.matcher(word).matches()) {
-          throw scanner.failure(offset, "expected a number, found " + cut(word));
+          throw scanner.failure(offset, "expected a number, found " + TextScanner.cut(word));
         }
         yield Double.parseDouble(word);
       }
     };
-  }
-
-  private static String cut(String word) {
-    return "'" + (word.length() > 40 ? word.substring(0, 40) + "..." : word) + "'";
   }
 
   private Shape shape() {
@@ -269,17 +258,8 @@ final class AttributeCodec {
 
   /** A type as in {@code f32[2,3]}. */
   TensorType tensorType() {
-    int offset = scanner.offset();
-    String word = scanner.word("a type like f32[2,3]");
-    List<String> known = Arrays.stream(DataType.values()).map(DataType::text).toList();
-    int index = known.indexOf(word);
-    if (index < 0) {
-      throw scanner.failure(
-          offset,
-          "unknown data type %s: expected one of %s%s"
-              .formatted(cut(word), known, Suggestion.hint(word, known)));
-    }
-    return new TensorType(DataType.values()[index], shape());
+    return new TensorType(
+        scanner.oneOf("data type", List.of(DataType.values()), DataType::text), shape());
   }
 
   /** A type and its values; one value stands for all. */

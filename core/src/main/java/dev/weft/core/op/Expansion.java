@@ -3,6 +3,7 @@ package dev.weft.core.op;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Op;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
@@ -10,6 +11,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 
@@ -49,10 +51,11 @@ public final class Expansion {
    * @param selected which nodes to expand; asked of nodes with a {@link Composite} only
    */
   public static Graph expand(Graph graph, Predicate<Node> selected) {
-    return new Expansion(selected).expand(graph, 0);
+    return new Expansion(selected).expanded(graph, 0).orElse(graph);
   }
 
-  private Graph expand(Graph graph, int depth) {
+  /** The graph with composites expanded, if there are any to expand. */
+  private Optional<Graph> expanded(Graph graph, int depth) {
     if (depth > DEEPEST) {
       throw new IllegalStateException(
           graph.name() + ": composites are made of one another more than " + DEEPEST + " deep");
@@ -61,20 +64,19 @@ public final class Expansion {
     boolean changed = false;
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Composite composite && selected.test(node)) {
-        result.inline(node, expand(graph(composite, node.inputTypes()), depth + 1));
+        Graph inner = graph(composite, node.inputTypes());
+        result.inline(node, expanded(inner, depth + 1).orElse(inner));
         changed = true;
       } else if (node.op() instanceof Repeat repeat) {
-        Graph body = expand(repeat.body(), depth);
-        changed |= body != repeat.body();
-        result.keep(
-            body == repeat.body()
-                ? node
-                : new Node(repeat.withBody(body), node.inputs(), node.outputs(), node.origin()));
+        Optional<Graph> body = expanded(repeat.body(), depth);
+        changed |= body.isPresent();
+        Op op = body.<Op>map(repeat::withBody).orElse(repeat);
+        result.keep(new Node(op, node.inputs(), node.outputs(), node.origin()));
       } else {
         result.keep(node);
       }
     }
-    return changed ? result.build() : graph;
+    return changed ? Optional.of(result.build()) : Optional.empty();
   }
 
   /** A graph being written anew, node by node. */

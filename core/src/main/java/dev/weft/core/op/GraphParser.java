@@ -10,7 +10,6 @@ import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -127,18 +126,10 @@ final class GraphParser {
       if (!scanner.atWord()) {
         return Graph.Kind.DATA;
       }
-      int offset = scanner.offset();
-      List<String> known =
-          Arrays.stream(Graph.Kind.values()).map(k -> k.name().toLowerCase(Locale.ROOT)).toList();
-      String word = scanner.word("the kind of the input");
-      int index = known.indexOf(word);
-      if (index < 0) {
-        throw scanner.failure(
-            offset,
-            "unknown kind of input '%s': expected one of %s%s"
-                .formatted(word, known, Suggestion.hint(word, known)));
-      }
-      return Graph.Kind.values()[index];
+      return scanner.oneOf(
+          "kind of input",
+          List.of(Graph.Kind.values()),
+          kind -> kind.name().toLowerCase(Locale.ROOT));
     }
 
     private void statement() {
@@ -312,27 +303,13 @@ final class GraphParser {
           forward = scanner.word("the name of a forward node or a quoted source after '@'");
         }
         if (scanner.atWord() && !scanner.atWord("return")) {
-          role = role();
+          role = scanner.oneOf("role", List.of(Role.values()), Role::text);
         }
         if (scanner.at('"')) {
           source = scanner.quoted("the line of the model");
         }
       }
       return new Origin(forward, role, source);
-    }
-
-    private Role role() {
-      int offset = scanner.offset();
-      List<String> known = Arrays.stream(Role.values()).map(Role::text).toList();
-      String word = scanner.word("a role");
-      int index = known.indexOf(word);
-      if (index < 0) {
-        throw scanner.failure(
-            offset,
-            "unknown role '%s': expected one of %s%s"
-                .formatted(word, known, Suggestion.hint(word, known)));
-      }
-      return Role.values()[index];
     }
 
     private void result(Set<Value> donated) {

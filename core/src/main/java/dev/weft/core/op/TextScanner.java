@@ -1,5 +1,8 @@
 package dev.weft.core.op;
 
+import dev.weft.core.cluster.Suggestion;
+import java.util.List;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,9 +22,9 @@ final class TextScanner {
 
   /** Whether a word or the inside of a name may have this letter. */
   static boolean isWordLetter(char letter) {
-    return letter >= 'a' && letter <= 'z'
-        || letter >= 'A' && letter <= 'Z'
-        || letter >= '0' && letter <= '9'
+    return (letter >= 'a' && letter <= 'z')
+        || (letter >= 'A' && letter <= 'Z')
+        || (letter >= '0' && letter <= '9')
         || "_.*/-".indexOf(letter) >= 0;
   }
 
@@ -95,6 +98,30 @@ final class TextScanner {
     return word;
   }
 
+  /**
+   * One of several things that are written as words.
+   *
+   * @param what says in errors what it should be
+   */
+  <T> T oneOf(String what, List<T> choices, Function<T, String> text) {
+    int start = offset;
+    String word = word(what);
+    List<String> known = choices.stream().map(text).toList();
+    int index = known.indexOf(word);
+    if (index < 0) {
+      throw failure(
+          start,
+          "unknown %s %s: expected one of %s%s"
+              .formatted(what, cut(word), known, Suggestion.hint(word, known)));
+    }
+    return choices.get(index);
+  }
+
+  /** A word in quotes, short enough for a message. */
+  static String cut(String word) {
+    return "'" + (word.length() > SHOWN ? word.substring(0, SHOWN) + "..." : word) + "'";
+  }
+
   /** A word or a quoted text. */
   String wordOrQuoted(String what) {
     return at('"') ? quoted(what) : word(what);
@@ -158,7 +185,8 @@ final class TextScanner {
   /** A text in quotes as {@link #quoted} reads it. */
   static String quote(String text) {
     var result = new StringBuilder("\"");
-    for (char letter : text.toCharArray()) {
+    for (int i = 0; i < text.length(); i++) {
+      char letter = text.charAt(i);
       switch (letter) {
         case '"', '\\' -> result.append('\\').append(letter);
         case '\n' -> result.append("\\n");

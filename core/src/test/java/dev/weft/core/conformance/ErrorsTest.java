@@ -100,7 +100,7 @@ class ErrorsTest {
     try {
       outputs = op.infer(types);
     } catch (ShapeException e) {
-      String message = e.getMessage();
+      String message = String.valueOf(e.getMessage());
       assertTrue(message.contains(op.name()), message);
       for (TensorType type : types) {
         assertTrue(message.contains(type.toString()), "no word of " + type + ": " + message);

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** How large each factor of an application is, from the dims that it makes up. */
 final class FactorSizes {
@@ -74,6 +75,6 @@ final class FactorSizes {
   }
 
   long size(String factor) {
-    return sizes.get(factor);
+    return Objects.requireNonNull(sizes.get(factor), factor);
   }
 }

@@ -2,6 +2,7 @@ package dev.weft.core.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Factors.Mark;
@@ -14,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.DoubleBinaryOperator;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.TestFactory;
 
@@ -31,7 +33,7 @@ class FactorsTest {
           factors
               .marks()
               .keySet()
-              .forEach(factor -> assertEquals(true, factors.toString().contains(factor), factor));
+              .forEach(factor -> assertTrue(factors.toString().contains(factor), factor));
         });
   }
 
@@ -86,7 +88,7 @@ class FactorsTest {
     }
   }
 
-  private static DoubleBinaryOperator reduction(Mark mark) {
+  private static DoubleBinaryOperator reduction(@Nullable Mark mark) {
     return switch (mark) {
       case null -> Double::sum;
       case MAX -> Math::max;

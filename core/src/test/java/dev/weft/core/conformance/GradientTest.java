@@ -2,6 +2,7 @@ package dev.weft.core.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.grad.Autodiff;
 import dev.weft.core.graph.Builder;
@@ -16,6 +17,7 @@ import dev.weft.core.interpret.Interpreter;
 import dev.weft.core.op.Example;
 import dev.weft.core.op.ExampleData;
 import dev.weft.core.op.Expansion;
+import dev.weft.core.op.OpTable;
 import dev.weft.core.op.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +26,7 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /** Gradients are those of finite differences, in double precision. */
@@ -42,6 +45,11 @@ class GradientTest {
             check(example);
           }
         });
+  }
+
+  @Test
+  void theExceptionsAreOpsOfTheTable() {
+    assertTrue(OpTable.STANDARD.names().containsAll(NOT_DIFFERENTIABLE));
   }
 
   private static void check(Example example) {

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 
 class ExpansionTest {
   /** What composites of the tests have in common: one input, outputs of its type. */
-  private interface Plain extends Composite {
+  interface Plain extends Composite {
     default int outputs() {
       return 1;
     }

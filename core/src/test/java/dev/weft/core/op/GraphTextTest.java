@@ -181,7 +181,8 @@ class GraphTextTest {
         "graph g(%x: f32[2]) { %y = sum(%x, dim=[0]) return } | 1 | 36 | did you mean 'dims'?",
         "graph g(%x: f32[2]) { %y = sum(%x, dims=[0], dims=[0]) return } | 1 | 46 | given twice",
         "graph g(%x: f32[2]) { %y = sum(%x, dims=[5]) return } | 1 | 28 | within rank 1",
-        "graph g(%x: f32[2]) { %y = cast(%x, to=f3) return } | 1 | 40 | expected one of [f32",
+        "graph g(%x: f32[2]) { %y = cast(%x, to=f3) return } | 1 | 40 | unknown attribute 'f3':"
+            + " expected one of [f32",
         "graph g(%x: f32[2]) { %y, %z = exp(%x) return } | 1 | 23 | makes 1 values, found 2",
         "graph g(%x: f32[2]) { %y = exp(%x) @ n forwrd return } | 1 | 40 | 'forward'?",
         "graph g(%x: f32[2]) { %y = exp(%x) return %y into %y } | 1 | 51 | is no input",
