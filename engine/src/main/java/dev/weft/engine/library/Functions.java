@@ -29,8 +29,6 @@ record Functions(
             brief = true)
         MethodHandle newTensorHandle,
     @Function("int32_t aoti_torch_delete_tensor_object(Tensor tensor)") MethodHandle deleteTensor,
-    @Function(value = "int32_t aoti_torch_delete_tensor_object(Tensor tensor)", brief = true)
-        MethodHandle deleteAlias,
     @Function(
             "int32_t aoti_torch_create_tensor_from_blob(void* data, int64_t ndim, int64_t* sizes,"
                 + " int64_t* strides, int64_t storage_offset, int32_t dtype, int32_t device_type,"

@@ -9,6 +9,7 @@ import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -71,14 +72,17 @@ final class LibraryTest {
   }
 
   @Test
-  void aFileThatIsNoLibraryIsNamedWithTheLoadersReason() throws IOException {
-    Files.writeString(directory.resolve("libc10.so"), "no library");
-    Files.writeString(directory.resolve("libtorch_cpu.so"), "no library");
+  void aLibraryCutShortIsNamedWithTheLoadersReason() throws IOException {
+    Path whole = Torch.instance().location().directory().resolve("libc10.so");
+    try (InputStream input = Files.newInputStream(whole)) {
+      Files.write(directory.resolve("libc10.so"), input.readNBytes(1 << 16));
+    }
+    Files.createFile(directory.resolve("libtorch_cpu.so"));
     LibraryLocation location =
         LibraryLocation.locate(Map.of(LibraryLocation.VARIABLE, directory.toString()));
     UserException e = assertThrows(UserException.class, () -> Library.load(location));
     assertTrue(e.getMessage().contains("cannot load " + directory.resolve("libc10.so")));
-    assertTrue(e.getMessage().contains("file too short") || e.getMessage().contains("ELF"));
+    assertTrue(e.getMessage().contains("file too short"), e.getMessage());
   }
 
   @Test
