@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A libtorch that this process has loaded; it stays so until the process ends.
@@ -32,22 +33,14 @@ public record Library(LibraryLocation location, LibraryVersion version, SymbolLo
     preferHugePages();
     SymbolLookup symbols = _ -> Optional.empty();
     for (Path file : location.files()) {
+      Optional<String> fault = ElfFile.fault(file);
+      if (fault.isPresent()) {
+        throw unloadable(file, location, fault.get(), null);
+      }
       try {
         symbols = SymbolLookup.libraryLookup(file, Arena.global()).or(symbols);
       } catch (IllegalArgumentException e) {
-        throw new UserException(
-            "cannot load "
-                + file
-                + " (from "
-                + location.origin()
-                + "): "
-                + failure(file, e)
-                + ". Point "
-                + LibraryLocation.VARIABLE
-                + " at a libtorch "
-                + LibraryVersion.MINIMUM
-                + " or newer for this machine, with the libraries it depends on, or unset it.",
-            e);
+        throw unloadable(file, location, failure(file, e), e);
       }
     }
     LibraryVersion version =
@@ -66,6 +59,15 @@ public record Library(LibraryLocation location, LibraryVersion version, SymbolLo
                 })
             .orElse(new LibraryVersion(0, 0, 0));
     return checked(new Library(location, version, symbols));
+  }
+
+  private static UserException unloadable(
+      Path file, LibraryLocation location, String reason, @Nullable Throwable cause) {
+    return new UserException(
+        "cannot load %s (from %s): %s. Point %s at a libtorch %s or newer for this machine, with the libraries it depends on, or unset it."
+            .formatted(
+                file, location.origin(), reason, LibraryLocation.VARIABLE, LibraryVersion.MINIMUM),
+        cause);
   }
 
   /**

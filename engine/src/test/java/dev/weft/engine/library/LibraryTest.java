@@ -72,17 +72,34 @@ final class LibraryTest {
   }
 
   @Test
-  void aLibraryCutShortIsNamedWithTheLoadersReason() throws IOException {
+  void aFileThatIsNoLibraryIsNamed() throws IOException {
+    Files.writeString(directory.resolve("libc10.so"), "no library");
+    assertTrue(loadFailure().contains("it is no 64-bit Linux library"));
+  }
+
+  @Test
+  void aLibraryCutShortNeverReachesTheLoaderThatWouldEndTheProcess() throws IOException {
     Path whole = Torch.instance().location().directory().resolve("libc10.so");
-    try (InputStream input = Files.newInputStream(whole)) {
-      Files.write(directory.resolve("libc10.so"), input.readNBytes(1 << 16));
+    long size = Files.size(whole);
+    for (long length : new long[] {0, 63, 64, 1 << 16, size / 2}) {
+      try (InputStream input = Files.newInputStream(whole)) {
+        Files.write(directory.resolve("libc10.so"), input.readNBytes((int) length));
+      }
+      String message = loadFailure();
+      assertTrue(message.contains(length < 64 ? "no 64-bit" : "it is cut short"), message);
     }
-    Files.createFile(directory.resolve("libtorch_cpu.so"));
+    assertEquals(Optional.empty(), ElfFile.fault(whole));
+  }
+
+  private String loadFailure() throws IOException {
+    Files.write(directory.resolve("libtorch_cpu.so"), new byte[0]);
     LibraryLocation location =
         LibraryLocation.locate(Map.of(LibraryLocation.VARIABLE, directory.toString()));
-    UserException e = assertThrows(UserException.class, () -> Library.load(location));
-    assertTrue(e.getMessage().contains("cannot load " + directory.resolve("libc10.so")));
-    assertTrue(e.getMessage().contains("file too short"), e.getMessage());
+    String message =
+        String.valueOf(
+            assertThrows(UserException.class, () -> Library.load(location)).getMessage());
+    assertTrue(message.contains("cannot load " + directory.resolve("libc10.so")), message);
+    return message;
   }
 
   @Test
