@@ -1,0 +1,253 @@
+package dev.weft.runtime.trainer;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.grad.Optimize;
+import dev.weft.core.op.Tensor;
+import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Trace;
+import dev.weft.core.trace.Traced;
+import dev.weft.engine.device.Device;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Executable;
+import dev.weft.nn.model.GenerativeModel;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.runtime.checkpoint.Checkpoint;
+import dev.weft.runtime.checkpoint.TensorData;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SplittableRandom;
+import java.util.function.IntConsumer;
+
+/** Continues a text: one run over its beginning, then one token at a time with a cache. */
+public final class Generator implements AutoCloseable {
+  private final ModelConfig model;
+  private final DataType dtype;
+  private final GenerativeModel generative;
+  private final Device device;
+  private final Map<String, DeviceBuffer> buffers = new LinkedHashMap<>();
+  private final Map<Long, Executable> prefills = new HashMap<>();
+  private final Map<Long, DeviceBuffer> prompts = new HashMap<>();
+  private final Executable decode;
+
+  private Generator(TrainConfig config, Checkpoint checkpoint) {
+    this.model = config.modelConfig();
+    this.dtype = config.computeType();
+    if (!(Models.load(config.model(), config.classpath()) instanceof GenerativeModel found)) {
+      throw new UserException("model " + config.model() + " cannot generate text");
+    }
+    this.generative = found;
+    int threads =
+        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
+    this.device =
+        Device.open(DeviceKind.CPU, threads, Bytes.of(Machine.memory().count() / 10 * 9));
+    TensorType cache =
+        TensorType.of(
+            dtype, model.layers(), model.heads(), model.sequence(), model.hidden() / model.heads());
+    allocate("keys", cache);
+    allocate("values", cache);
+    allocate("token", TensorType.of(DataType.I64, 1, 1));
+    allocate("position", TensorType.scalar(DataType.I64));
+    Traced traced = trace("decode", TensorType.of(DataType.I64, 1, 1), false);
+    for (Parameter parameter : traced.parameters()) {
+      allocate(parameter.name(), parameter.type());
+      MemorySegment target = buffer(parameter.name()).segment();
+      long offset = 0;
+      for (String name : parameter.sliceNames()) {
+        TensorData tensor = checkpoint.model().tensor(name);
+        if (!tensor.type().equals(parameter.sliceType())) {
+          throw new UserException(
+              "tensor '%s' has type %s, expected %s: the checkpoint is of another model"
+                  .formatted(name, tensor.type(), parameter.sliceType()));
+        }
+        target.asSlice(offset, tensor.data().byteSize()).copyFrom(tensor.data());
+        offset += tensor.data().byteSize();
+      }
+    }
+    this.decode = load(traced.graph(), "token");
+  }
+
+  /** Makes a checkpoint's model ready. */
+  public static Generator open(TrainConfig config, Checkpoint checkpoint) {
+    return new Generator(config, checkpoint);
+  }
+
+  private void allocate(String name, TensorType type) {
+    buffers.put(name, device.allocate(name, type));
+  }
+
+  private DeviceBuffer buffer(String name) {
+    return Objects.requireNonNull(buffers.get(name), name);
+  }
+
+  private Traced trace(String name, TensorType tokens, boolean prefill) {
+    TensorType cache = buffer("keys").type();
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put("token", tokens);
+    data.put("position", TensorType.scalar(DataType.I64));
+    data.put("keys", cache);
+    data.put("values", cache);
+    Traced traced =
+        Trace.trace(
+            name,
+            dtype,
+            false,
+            data,
+            (scope, given) -> {
+              Tensor token = Objects.requireNonNull(given.get("token"));
+              Tensor position = Objects.requireNonNull(given.get("position"));
+              var state =
+                  new GenerativeModel.Cache(
+                      Objects.requireNonNull(given.get("keys")),
+                      Objects.requireNonNull(given.get("values")));
+              GenerativeModel.Continuation next =
+                  prefill
+                      ? generative.prefill(scope, model, token, position, state)
+                      : generative.decode(scope, model, token, position, state);
+              return List.of(next.logits(), next.cache().keys(), next.cache().values());
+            });
+    Graph graph = traced.graph();
+    List<Graph.Output> outputs = graph.outputs();
+    Graph donating =
+        new Graph(
+            name,
+            graph.inputs(),
+            graph.nodes(),
+            List.of(
+                outputs.get(0),
+                new Graph.Output(outputs.get(1).value(), graph.input("keys").orElseThrow()),
+                new Graph.Output(outputs.get(2).value(), graph.input("values").orElseThrow())));
+    return traced.withGraph(Optimize.optimize(donating));
+  }
+
+  private Executable load(Graph graph, String token) {
+    Map<Value, DeviceBuffer> bound = new HashMap<>();
+    for (Value input : graph.inputValues()) {
+      bound.put(input, buffer(input.name().equals("token") ? token : input.name()));
+    }
+    return device.load(graph, bound);
+  }
+
+  /**
+   * Continues a text.
+   *
+   * @param prompt at least one token; of a longer one than the model's context its end counts
+   * @param count how many tokens to make
+   * @param temperature 0 takes the likeliest token each time
+   * @param topK choose among so many of the likeliest; 0 for all
+   * @param sink hears each token
+   */
+  public void generate(
+      byte[] prompt, int count, double temperature, int topK, long seed, IntConsumer sink) {
+    if (prompt.length == 0) {
+      throw new UserException("the prompt is empty: give at least one character");
+    }
+    var random = new SplittableRandom(seed);
+    var text = new ArrayList<Integer>();
+    for (byte b : prompt) {
+      text.add(b & 0xFF);
+    }
+    MemorySegment logits = prefill(text);
+    int position = Math.min(text.size(), context());
+    for (int made = 0; made < count; made++) {
+      int token = sample(logits, temperature, topK, random);
+      sink.accept(token);
+      text.add(token);
+      if (made + 1 == count) {
+        return;
+      }
+      if (position >= model.sequence()) {
+        // The context is full: begin again with its second half.
+        logits = prefill(text);
+        position = context();
+      } else {
+        buffer("token").segment().set(ValueLayout.JAVA_LONG, 0, token);
+        buffer("position").segment().set(ValueLayout.JAVA_LONG, 0, position);
+        decode.run();
+        logits = decode.output(0).segment();
+        position++;
+      }
+    }
+  }
+
+  /** Tokens of the text that a run over its beginning takes in: room is left to go on. */
+  private int context() {
+    return Math.max(1, model.sequence() / 2);
+  }
+
+  private MemorySegment prefill(List<Integer> text) {
+    List<Integer> seen = text.subList(Math.max(0, text.size() - context()), text.size());
+    long length = Math.min(model.sequence(), Integer.highestOneBit(Math.max(1, 2 * seen.size() - 1)));
+    Executable executable =
+        prefills.computeIfAbsent(
+            length,
+            n -> {
+              TensorType type = TensorType.of(DataType.I64, 1, n);
+              allocate("prompt" + n, type);
+              prompts.put(n, buffer("prompt" + n));
+              return load(trace("prefill" + n, type, true).graph(), "prompt" + n);
+            });
+    MemorySegment tokens = Objects.requireNonNull(prompts.get(length)).segment();
+    for (int i = 0; i < length; i++) {
+      tokens.setAtIndex(ValueLayout.JAVA_LONG, i, i < seen.size() ? seen.get(i) : 0);
+    }
+    buffer("position").segment().set(ValueLayout.JAVA_LONG, 0, seen.size() - 1L);
+    executable.run();
+    return executable.output(0).segment();
+  }
+
+  private int sample(MemorySegment logits, double temperature, int topK, SplittableRandom random) {
+    int n = Math.min(256, model.vocabulary());
+    double[] scores = new double[n];
+    for (int i = 0; i < n; i++) {
+      scores[i] =
+          dtype == DataType.F64
+              ? logits.getAtIndex(ValueLayout.JAVA_DOUBLE, i)
+              : logits.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+    }
+    double largest = Arrays.stream(scores).max().orElseThrow();
+    if (temperature == 0) {
+      for (int i = 0; i < n; i++) {
+        if (scores[i] == largest) {
+          return i;
+        }
+      }
+    }
+    double[] sorted = scores.clone();
+    Arrays.sort(sorted);
+    double least = topK > 0 && topK < n ? sorted[n - topK] : Double.NEGATIVE_INFINITY;
+    double total = 0;
+    for (int i = 0; i < n; i++) {
+      scores[i] = scores[i] < least ? 0 : Math.exp((scores[i] - largest) / temperature);
+      total += scores[i];
+    }
+    double target = random.nextDouble() * total;
+    for (int i = 0; i < n; i++) {
+      target -= scores[i];
+      if (target < 0) {
+        return i;
+      }
+    }
+    return n - 1;
+  }
+
+  @Override
+  public void close() {
+    prefills.values().forEach(Executable::close);
+    decode.close();
+    buffers.values().forEach(DeviceBuffer::close);
+    device.close();
+  }
+}

@@ -1,0 +1,86 @@
+package dev.weft.runtime.trainer;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Matmul;
+import dev.weft.engine.device.Device;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Executable;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/** What this machine is and does. */
+public final class Machine {
+  private static final int SIZE = 1024;
+  private static final int RUNS = 8;
+
+  private Machine() {}
+
+  /** The machine's memory. */
+  public static Bytes memory() {
+    return kibibytes(Path.of("/proc/meminfo"), "MemTotal:");
+  }
+
+  /** Memory of this process that is resident now. */
+  public static Bytes resident() {
+    return kibibytes(Path.of("/proc/self/status"), "VmRSS:");
+  }
+
+  /** The most memory of this process that ever was resident. */
+  public static Bytes residentPeak() {
+    return kibibytes(Path.of("/proc/self/status"), "VmHWM:");
+  }
+
+  private static Bytes kibibytes(Path file, String key) {
+    try {
+      for (String line : Files.readAllLines(file)) {
+        if (line.startsWith(key)) {
+          return Bytes.of(Long.parseLong(line.replaceAll("\\D", "")) * 1024);
+        }
+      }
+      return Bytes.ZERO;
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot read " + file, e);
+    }
+  }
+
+  /** Page faults of this process so far that needed no disk. */
+  public static long pageFaults() {
+    try {
+      String stat = Files.readString(Path.of("/proc/self/stat"));
+      return Long.parseLong(stat.substring(stat.lastIndexOf(')') + 2).split(" ")[7]);
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot read /proc/self/stat", e);
+    }
+  }
+
+  /** The best rate of a square matrix product, in floating point operations per second. */
+  public static double matmulPeak(DataType dtype, int threads) {
+    try (Device device = Device.open(DeviceKind.CPU, threads, memory())) {
+      TensorType type = TensorType.of(dtype, SIZE, SIZE);
+      var builder = new Builder("peak");
+      Value a = builder.input("a", type, Graph.Kind.DATA);
+      Value b = builder.input("b", type, Graph.Kind.DATA);
+      builder.output(builder.add(new Matmul(), List.of(a, b)).getFirst());
+      try (DeviceBuffer left = device.allocate("a", type);
+          DeviceBuffer right = device.allocate("b", type);
+          Executable executable = device.load(builder.build(), Map.of(a, left, b, right))) {
+        double best = 0;
+        for (int run = 0; run < RUNS; run++) {
+          long start = System.nanoTime();
+          executable.run();
+          best = Math.max(best, executable.flops() / ((System.nanoTime() - start) * 1e-9));
+        }
+        return best;
+      }
+    }
+  }
+}

@@ -1,0 +1,324 @@
+package dev.weft.runtime.trainer;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.trace.Parameter;
+import dev.weft.engine.device.Device;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Executable;
+import dev.weft.nn.model.TokenModel;
+import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.nn.step.Initialization;
+import dev.weft.nn.step.StepGraphs;
+import dev.weft.runtime.checkpoint.Checkpoint;
+import dev.weft.runtime.checkpoint.Safetensors;
+import dev.weft.runtime.checkpoint.TensorData;
+import dev.weft.runtime.data.EvaluationWindows;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
+
+/** A model on a device with its optimizer: computes steps, evaluates, saves and restores. */
+public final class Session implements AutoCloseable {
+  /** What one step came to. */
+  public record StepResult(double loss, double gradientNorm) {}
+
+  private static final List<String> LOADED = List.of("tokens", "targets");
+
+  private final TrainConfig config;
+  private final Device device;
+  private final StepGraphs graphs;
+  private final Optimizer optimizer;
+  private final Map<String, DeviceBuffer> buffers = new HashMap<>();
+  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private final Executable micro;
+  private final @Nullable Executable microNext;
+  private final Executable norm;
+  private final Executable update;
+  private final Executable evaluate;
+  private final DeviceBuffer weight;
+
+  private Session(TrainConfig config, Device device) {
+    this.config = config;
+    this.device = device;
+    this.optimizer = config.optimizerRule();
+    TokenModel model = Models.load(config.model(), config.classpath());
+    TensorType tokens =
+        TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());
+    var data = new LinkedHashMap<String, TensorType>();
+    LOADED.forEach(name -> data.put(name, tokens));
+    this.graphs =
+        StepGraphs.of(
+            (scope, batch) ->
+                model.loss(
+                    scope,
+                    config.modelConfig(),
+                    java.util.Objects.requireNonNull(batch.get("tokens")),
+                    java.util.Objects.requireNonNull(batch.get("targets"))),
+            data,
+            config.computeType(),
+            optimizer,
+            config.clip());
+    for (Parameter parameter : graphs.parameters()) {
+      allocate(parameter.name(), parameter.type());
+      for (String slot : optimizer.slots()) {
+        allocate(parameter.name() + "." + slot, parameter.type());
+      }
+    }
+    LOADED.forEach(name -> allocate(name, tokens));
+    for (String fact : List.of("seed", "step", "row")) {
+      allocate("fact." + fact, TensorType.scalar(DataType.I64));
+    }
+    for (String fact : List.of("learning_rate", "step", "divisor", "weight")) {
+      allocate(fact, TensorType.scalar(DataType.F32));
+    }
+    this.weight = buffer("weight");
+    this.micro = load(graphs.micro());
+    for (int i = 0; i < graphs.parameters().size(); i++) {
+      buffers.put(graphs.parameters().get(i).name() + ".sum", micro.output(2 + i));
+    }
+    this.microNext = config.microBatches() > 1 ? load(graphs.microNext()) : null;
+    this.norm = load(graphs.norm());
+    buffers.put("divisor", norm.output(1));
+    this.update = load(graphs.update());
+    this.evaluate = load(graphs.evaluate());
+  }
+
+  /** Opens a device and makes the model ready; parameters hold zeros until {@link #initialize}. */
+  public static Session open(TrainConfig config) {
+    int threads =
+        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
+    Bytes budget =
+        config.deviceMemory().isEmpty()
+            ? Bytes.of(Machine.memory().count() / 10 * 9)
+            : Bytes.parse(config.deviceMemory());
+    Device device = Device.open(DeviceKind.CPU, threads, budget);
+    try {
+      return new Session(config, device);
+    } catch (RuntimeException e) {
+      device.close();
+      throw e;
+    }
+  }
+
+  private void allocate(String name, TensorType type) {
+    DeviceBuffer buffer = device.allocate(name, type);
+    owned.add(buffer);
+    buffers.put(name, buffer);
+  }
+
+  private DeviceBuffer buffer(String name) {
+    return java.util.Objects.requireNonNull(buffers.get(name), name);
+  }
+
+  private Executable load(Graph graph) {
+    Map<Value, DeviceBuffer> bound = new HashMap<>();
+    for (Graph.Input input : graph.inputs()) {
+      String name = input.value().name();
+      boolean fact = input.kind() == Graph.Kind.FACT && input.value().dtype() == DataType.I64;
+      bound.put(input.value(), buffer(fact ? "fact." + name : name));
+    }
+    return device.load(graph, bound);
+  }
+
+  /** Gives all parameters their first values. */
+  public void initialize() {
+    for (Parameter parameter : graphs.parameters()) {
+      Initialization.fill(parameter, config.seed(), buffer(parameter.name()).segment());
+    }
+  }
+
+  public Device device() {
+    return device;
+  }
+
+  public StepGraphs graphs() {
+    return graphs;
+  }
+
+  /** The device memory of a parameter. */
+  public DeviceBuffer parameter(String name) {
+    return buffer(name);
+  }
+
+  /** Gives a micro-batch's tokens and targets. */
+  @FunctionalInterface
+  public interface BatchSource {
+    void load(int microBatch, MemorySegment tokens, MemorySegment targets);
+  }
+
+  /**
+   * One step of training.
+   *
+   * @param step counting from 1
+   * @throws NonFiniteException if the loss or the gradient is no number; parameters are unchanged
+   */
+  public StepResult step(long step, double learningRate, BatchSource batches) {
+    setLong("fact.seed", config.seed());
+    setLong("fact.step", step);
+    double sum = 0;
+    double count = 0;
+    for (int part = 0; part < config.microBatches(); part++) {
+      setLong("fact.row", (long) part * config.batch() / config.microBatches());
+      batches.load(part, buffer("tokens").segment(), buffer("targets").segment());
+      Executable executable = part == 0 || microNext == null ? micro : microNext;
+      executable.run();
+      double loss = scalar(executable.output(0));
+      if (!Double.isFinite(loss)) {
+        throw new NonFiniteException(step, "loss", executable.firstNonFinite());
+      }
+      sum += loss;
+      count += scalar(executable.output(1));
+    }
+    setFloat(weight, (float) count);
+    norm.run();
+    double gradientNorm = scalar(norm.output(0));
+    if (!Double.isFinite(gradientNorm)) {
+      throw new NonFiniteException(step, "gradient", micro.firstNonFinite());
+    }
+    setFloat(buffer("learning_rate"), (float) learningRate);
+    setFloat(buffer("step"), (float) step);
+    update.run();
+    return new StepResult(sum / Math.max(1, count), gradientNorm);
+  }
+
+  /** The mean loss per token over windows. */
+  public double evaluate(EvaluationWindows windows) {
+    double sum = 0;
+    double count = 0;
+    for (long batch = 0; batch < windows.batches(); batch++) {
+      windows.fill(batch, buffer("tokens").segment(), buffer("targets").segment());
+      evaluate.run();
+      sum += scalar(evaluate.output(0));
+      count += scalar(evaluate.output(1));
+    }
+    return sum / count;
+  }
+
+  /** Floating point operations of one step. */
+  public double flopsPerStep() {
+    return micro.flops() * config.microBatches() + norm.flops() + update.flops();
+  }
+
+  /** The most bytes that training will hold, known before the first step. */
+  public Bytes predictedPeak() {
+    long scratch = 0;
+    long constants = 0;
+    for (Executable executable : executables()) {
+      scratch = Math.max(scratch, executable.scratchBytes());
+      constants += pages(executable.constantBytes());
+    }
+    return device.memory().current().plus(Bytes.of(pages(scratch) + constants));
+  }
+
+  private static long pages(long bytes) {
+    return Math.max(4096, Math.ceilDiv(bytes, 4096L) * 4096);
+  }
+
+  private List<Executable> executables() {
+    var all = new ArrayList<>(List.of(micro, norm, update, evaluate));
+    if (microNext != null) {
+      all.add(microNext);
+    }
+    return all;
+  }
+
+  /** Parameters by the names of their layers' parts, not copied. */
+  public SequencedMap<String, TensorData> model() {
+    var tensors = new LinkedHashMap<String, TensorData>();
+    for (Parameter parameter : graphs.parameters()) {
+      slices(parameter, buffer(parameter.name()).segment(), "", tensors);
+    }
+    return tensors;
+  }
+
+  /** The optimizer's tensors by parameter and slot, not copied. */
+  public SequencedMap<String, TensorData> optimizer() {
+    var tensors = new LinkedHashMap<String, TensorData>();
+    for (Parameter parameter : graphs.parameters()) {
+      for (String slot : optimizer.slots()) {
+        MemorySegment whole = buffer(parameter.name() + "." + slot).segment();
+        slices(parameter, whole, "." + slot, tensors);
+      }
+    }
+    return tensors;
+  }
+
+  private static void slices(
+      Parameter parameter,
+      MemorySegment whole,
+      String suffix,
+      Map<String, TensorData> tensors) {
+    long bytes = parameter.sliceType().bytes();
+    long offset = 0;
+    for (String name : parameter.sliceNames()) {
+      tensors.put(name + suffix, new TensorData(parameter.sliceType(), whole.asSlice(offset, bytes)));
+      offset += bytes;
+    }
+  }
+
+  /** The same tensors in memory of their own, so that training may go on. */
+  static SequencedMap<String, TensorData> copy(SequencedMap<String, TensorData> tensors) {
+    var copies = new LinkedHashMap<String, TensorData>();
+    Arena arena = Arena.ofAuto();
+    tensors.forEach(
+        (name, tensor) -> {
+          MemorySegment copy = arena.allocate(Math.max(1, tensor.data().byteSize()), 64);
+          MemorySegment exact = copy.asSlice(0, tensor.data().byteSize());
+          exact.copyFrom(tensor.data());
+          copies.put(name, new TensorData(tensor.type(), exact));
+        });
+    return copies;
+  }
+
+  /**
+   * Takes over a checkpoint's parameters, and the optimizer's tensors where asked for.
+   *
+   * @throws dev.weft.core.cluster.UserException if it is damaged or of another model
+   */
+  public void restore(Checkpoint checkpoint, boolean withOptimizer) {
+    restore(checkpoint.model(), model());
+    if (withOptimizer) {
+      restore(checkpoint.optimizer(), optimizer());
+    }
+  }
+
+  private static void restore(Safetensors file, Map<String, TensorData> targets) {
+    var types = new LinkedHashMap<String, TensorType>();
+    targets.forEach((name, tensor) -> types.put(name, tensor.type()));
+    file.require(types);
+    targets.forEach((name, tensor) -> tensor.data().copyFrom(file.tensor(name).data()));
+  }
+
+  private void setLong(String name, long value) {
+    buffer(name).segment().set(ValueLayout.JAVA_LONG, 0, value);
+  }
+
+  private static void setFloat(DeviceBuffer buffer, float value) {
+    buffer.segment().set(ValueLayout.JAVA_FLOAT, 0, value);
+  }
+
+  private static double scalar(DeviceBuffer buffer) {
+    return buffer.type().dtype() == DataType.F64
+        ? buffer.segment().get(ValueLayout.JAVA_DOUBLE, 0)
+        : buffer.segment().get(ValueLayout.JAVA_FLOAT, 0);
+  }
+
+  @Override
+  public void close() {
+    executables().forEach(Executable::close);
+    owned.forEach(DeviceBuffer::close);
+    device.close();
+  }
+}

@@ -1,0 +1,220 @@
+package dev.weft.runtime.trainer;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import dev.weft.core.cluster.Suggestion;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.DataType;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.optimizer.Optimizer;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * All that a training run is told, by flags or by a YAML file: the names are the same, {@code
+ * learningRate} is {@code --learning-rate} and {@code learning-rate:}.
+ *
+ * @param name of the run and its folder
+ * @param seed of parameters, data order and dropout
+ * @param steps of training
+ * @param model {@code gpt}, or a class that implements {@link dev.weft.nn.model.TokenModel}
+ * @param classpath where that class is found
+ * @param data text files; none for the Europarl proceedings
+ * @param batch sequences per step
+ * @param microBatches parts that a step's batch is computed in
+ * @param warmup steps until the learning rate is at its peak
+ * @param clip the largest norm of the gradient; 0 for no limit
+ * @param saveEvery steps between checkpoints; 0 for one at the end
+ * @param keep checkpoints kept
+ * @param evalEvery steps between evaluations; 0 for one at the end
+ * @param threads cores used; 0 for all
+ * @param deviceMemory the most memory of the device, {@code 4GiB}; empty for nine tenths of the
+ *     machine's
+ */
+public record TrainConfig(
+    String name,
+    long seed,
+    int steps,
+    String model,
+    String classpath,
+    List<String> data,
+    int layers,
+    int hidden,
+    int heads,
+    int sequence,
+    int batch,
+    int microBatches,
+    int vocabulary,
+    String dtype,
+    double learningRate,
+    int warmup,
+    double weightDecay,
+    double clip,
+    double dropout,
+    int saveEvery,
+    int keep,
+    int evalEvery,
+    int logEvery,
+    String optimizer,
+    int threads,
+    String deviceMemory) {
+
+  /** A small GPT that learns the default text in a few minutes on two cores. */
+  public static final TrainConfig DEFAULT =
+      new TrainConfig(
+          "gpt", 1, 1400, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
+          0, 500, 3, 0, 10, "adamw", 0, "");
+
+  private static final ObjectMapper JSON = strict(JsonMapper.builder().disable(com.fasterxml.jackson.databind.MapperFeature.ALLOW_COERCION_OF_SCALARS).build());
+  private static final ObjectMapper YAML = strict(YAMLMapper.builder().build());
+
+  private static ObjectMapper strict(ObjectMapper mapper) {
+    return mapper
+        .setPropertyNamingStrategy(PropertyNamingStrategies.KEBAB_CASE)
+        .configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, true)
+        .configure(DeserializationFeature.ACCEPT_FLOAT_AS_INT, false)
+        .configure(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES, true);
+  }
+
+  /** Holds the values to their ranges, naming the option that is wrong. */
+  public TrainConfig {
+    data = List.copyOf(data);
+    atLeast("steps", steps, 1);
+    atLeast("batch", batch, 1);
+    atLeast("micro-batches", microBatches, 1);
+    atLeast("warmup", warmup, 0);
+    atLeast("save-every", saveEvery, 0);
+    atLeast("keep", keep, 1);
+    atLeast("eval-every", evalEvery, 0);
+    atLeast("log-every", logEvery, 1);
+    atLeast("threads", threads, 0);
+    if (!(learningRate > 0) || Double.isInfinite(learningRate)) {
+      throw new UserException("learning-rate must be above 0, found " + learningRate);
+    }
+    if (!(weightDecay >= 0) || !(clip >= 0)) {
+      throw new UserException(
+          "weight-decay and clip must not be negative, found " + weightDecay + " and " + clip);
+    }
+    if (batch % microBatches != 0) {
+      throw new UserException(
+          "batch must be a multiple of micro-batches, found " + batch + " and " + microBatches);
+    }
+    if (!optimizer.equals("adamw") && !optimizer.equals("sgd")) {
+      throw new UserException("optimizer must be adamw or sgd, found '" + optimizer + "'");
+    }
+  }
+
+  private static void atLeast(String option, int value, int least) {
+    if (value < least) {
+      throw new UserException(option + " must be at least " + least + ", found " + value);
+    }
+  }
+
+  /** The names of all options, as flags and keys. */
+  public static List<String> keys() {
+    var keys = new ArrayList<String>();
+    DEFAULT.toTree().fieldNames().forEachRemaining(keys::add);
+    return keys;
+  }
+
+  public ObjectNode toTree() {
+    return JSON.valueToTree(this);
+  }
+
+  public String toYaml() {
+    try {
+      return YAML.writeValueAsString(this);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /**
+   * This configuration with some values replaced.
+   *
+   * @param source where they were written, for messages
+   * @throws UserException if a key is unknown or a value of the wrong type
+   */
+  public TrainConfig with(ObjectNode changes, String source) {
+    List<String> known = keys();
+    ObjectNode tree = toTree();
+    changes
+        .fieldNames()
+        .forEachRemaining(
+            key -> {
+              if (!known.contains(key)) {
+                throw new UserException(
+                    "unknown key '" + key + "' in " + source + Suggestion.hint(key, known));
+              }
+              tree.set(key, changes.get(key));
+            });
+    try {
+      return JSON.treeToValue(tree, TrainConfig.class);
+    } catch (JsonMappingException e) {
+      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+        if (cause instanceof UserException mistake) {
+          throw mistake;
+        }
+      }
+      String key =
+          e.getPath().isEmpty() ? "a key" : "key '" + e.getPath().getLast().getFieldName() + "'";
+      throw new UserException(
+          key + " in " + source + " has a value of the wrong type: " + e.getOriginalMessage(), e);
+    } catch (JsonProcessingException e) {
+      throw new UserException(source + ": " + e.getOriginalMessage(), e);
+    }
+  }
+
+  /** This configuration with what a YAML file says. */
+  public TrainConfig withFile(Path file) {
+    try {
+      JsonNode tree = YAML.readTree(file.toFile());
+      if (tree == null || tree.isMissingNode() || tree.isNull()) {
+        return this;
+      }
+      if (!(tree instanceof ObjectNode object)) {
+        throw new UserException("'" + file + "' must hold keys and values");
+      }
+      return with(object, "'" + file + "'");
+    } catch (JsonProcessingException e) {
+      throw new UserException("'" + file + "' is no YAML: " + e.getOriginalMessage(), e);
+    } catch (IOException e) {
+      throw new UserException("cannot read '" + file + "': " + e, e);
+    }
+  }
+
+  public ModelConfig modelConfig() {
+    return new ModelConfig(layers, hidden, heads, sequence, vocabulary, dropout);
+  }
+
+  /** The type that the model computes in. */
+  public DataType computeType() {
+    DataType type;
+    try {
+      type = DataType.parse(dtype);
+    } catch (IllegalArgumentException e) {
+      throw new UserException("dtype must be f32 or f64, found '" + dtype + "'", e);
+    }
+    if (type != DataType.F32 && type != DataType.F64) {
+      throw new UserException(
+          "training in " + dtype + " is not supported yet; dtype must be f32 or f64");
+    }
+    return type;
+  }
+
+  public Optimizer optimizerRule() {
+    return optimizer.equals("sgd")
+        ? new Optimizer.SgdMomentum(0.9, false, weightDecay)
+        : new Optimizer.AdamW(0.9, 0.95, 1e-8, weightDecay);
+  }
+
+}
