@@ -1,23 +1,74 @@
 package dev.weft.cli;
 
+import dev.weft.core.cluster.UserException;
+import dev.weft.engine.buffer.OutOfDeviceMemoryException;
+import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
 /** The {@code weft} command. */
 @Command(
     name = "weft",
-    description = "Trains neural networks over the devices there are.",
+    description = "Trains neural networks, spread over devices automatically.",
     mixinStandardHelpOptions = true,
-    version = "weft 0.1.0")
+    version = "weft 0.1.0",
+    subcommands = {
+      TrainCommand.class,
+      GenerateCommand.class,
+      EvalCommand.class,
+      InspectCommand.class,
+      BenchCommand.class,
+      DoctorCommand.class
+    })
 public final class Main implements Runnable {
-  private Main() {}
+  static final int USER_MISTAKE = 2;
+  static final int FAULT = 1;
 
-  @Override
-  public void run() {
-    CommandLine.usage(this, System.out);
+  @CommandLine.Spec private CommandLine.Model.CommandSpec spec;
+
+  private Main(CommandLine.Model.CommandSpec spec) {
+    this.spec = spec;
+  }
+
+  public Main() {
+    this(CommandLine.Model.CommandSpec.create());
   }
 
   public static void main(String[] arguments) {
-    System.exit(new CommandLine(new Main()).execute(arguments));
+    System.exit(run(arguments));
+  }
+
+  /** Runs a command; gives the exit code: 0, 2 for the user's mistake, 1 for a fault of Weft's. */
+  public static int run(String... arguments) {
+    CommandLine line = new CommandLine(new Main());
+    ConfigOptions.addTo(line.getSubcommands().get("train"));
+    ConfigOptions.addTo(
+        line.getSubcommands().get("bench").getSubcommands().get("step"));
+    for (CommandLine inspect : line.getSubcommands().get("inspect").getSubcommands().values()) {
+      ConfigOptions.addTo(inspect);
+    }
+    line.setExecutionExceptionHandler(Main::report);
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    return line.execute(arguments);
+  }
+
+  private static int report(
+      Exception failure, CommandLine command, CommandLine.ParseResult parsed) {
+    PrintWriter err = command.getErr();
+    if (failure instanceof UserException || failure instanceof OutOfDeviceMemoryException) {
+      err.println("weft: " + failure.getMessage());
+      err.flush();
+      return USER_MISTAKE;
+    }
+    err.println("weft: this is a fault of Weft's, not yours: " + failure);
+    failure.printStackTrace(err);
+    err.flush();
+    return FAULT;
+  }
+
+  /** Without a command: what there is. */
+  @Override
+  public void run() {
+    spec.commandLine().usage(spec.commandLine().getOut());
   }
 }

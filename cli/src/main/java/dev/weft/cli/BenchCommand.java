@@ -1,0 +1,158 @@
+package dev.weft.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.runtime.trainer.Machine;
+import dev.weft.runtime.trainer.Session;
+import dev.weft.runtime.trainer.TrainConfig;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code weft bench}. */
+@Command(
+    name = "bench",
+    mixinStandardHelpOptions = true,
+    description = "Measures this machine.",
+    subcommands = BenchCommand.StepCommand.class)
+final class BenchCommand implements Runnable {
+  @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+  @Override
+  public void run() {
+    spec.commandLine().usage(spec.commandLine().getOut());
+  }
+
+  /** {@code weft bench step}. */
+  @Command(
+      name = "step",
+      mixinStandardHelpOptions = true,
+      description = "Times training steps on random tokens.")
+  static final class StepCommand implements Callable<Integer> {
+    private static final int WARMUP = 2;
+
+    @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+    @Option(names = "--format", defaultValue = "text", description = "text or json")
+    EvalCommand.Format format;
+
+    @Option(
+        names = "--worker",
+        description = "step on each line 'step' of standard input, for comparisons in turn")
+    boolean worker;
+
+    @Override
+    public Integer call() {
+      TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
+      try (Session session = Session.open(config)) {
+        session.initialize();
+        SplittableRandom random = new SplittableRandom(config.seed());
+        for (int step = 1; step <= WARMUP; step++) {
+          step(session, config, step, random);
+        }
+        if (worker) {
+          serve(session, config, random);
+        } else {
+          measure(session, config, random);
+        }
+      }
+      return 0;
+    }
+
+    private static double step(
+        Session session, TrainConfig config, int step, SplittableRandom random) {
+      return session
+          .step(
+              step,
+              1e-4,
+              (_, tokens, targets) -> {
+                fill(tokens, config.vocabulary(), random);
+                fill(targets, config.vocabulary(), random);
+              })
+          .loss();
+    }
+
+    private static void fill(MemorySegment segment, int vocabulary, SplittableRandom random) {
+      long count = segment.byteSize() / Long.BYTES;
+      for (long i = 0; i < count; i++) {
+        segment.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(vocabulary));
+      }
+    }
+
+    private void measure(Session session, TrainConfig config, SplittableRandom random) {
+      // The default of --steps is for training; a dozen tell the cost.
+      int steps = spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
+      double[] seconds = new double[steps];
+      long faults = Machine.pageFaults();
+      for (int i = 0; i < steps; i++) {
+        long start = System.nanoTime();
+        step(session, config, WARMUP + 1 + i, random);
+        seconds[i] = (System.nanoTime() - start) * 1e-9;
+      }
+      double faultsPerStep = (double) (Machine.pageFaults() - faults) / steps;
+      Arrays.sort(seconds);
+      double median = seconds[steps / 2];
+      double peak = Machine.matmulPeak(config.computeType(), session.device().threads());
+      double flops = session.flopsPerStep() / median;
+      ObjectNode result = new ObjectMapper().createObjectNode();
+      result.put("seconds_per_step", median);
+      result.put("seconds_per_step_min", seconds[0]);
+      result.put("flops_per_second", flops);
+      result.put("share_of_peak", flops / peak);
+      result.put("device_bytes", session.device().memory().peak().count());
+      result.put("predicted_device_bytes", session.predictedPeak().count());
+      result.put("resident_bytes", Machine.resident().count());
+      result.put("page_faults_per_step", faultsPerStep);
+      if (format == EvalCommand.Format.JSON) {
+        System.out.println(result);
+      } else {
+        result
+            .properties()
+            .forEach(entry -> System.out.printf("%-24s %s%n", entry.getKey(), entry.getValue()));
+      }
+    }
+
+    private static void serve(Session session, TrainConfig config, SplittableRandom random) {
+      ObjectMapper json = new ObjectMapper();
+      ObjectNode ready = json.createObjectNode();
+      ready.put("ready", true);
+      ready.putObject("versions").put("java", Runtime.version().toString());
+      System.out.println(ready);
+      System.out.flush();
+      try (BufferedReader lines =
+          new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
+        int step = WARMUP;
+        String line;
+        while ((line = lines.readLine()) != null && !line.equals("quit")) {
+          if (!line.equals("step")) {
+            continue;
+          }
+          step++;
+          long faults = Machine.pageFaults();
+          long start = System.nanoTime();
+          double loss = step(session, config, step, random);
+          double seconds = (System.nanoTime() - start) * 1e-9;
+          System.out.println(
+              json.createObjectNode()
+                  .put("seconds", seconds)
+                  .put("loss", loss)
+                  .put("resident_bytes", Machine.residentPeak().count())
+                  .put("page_faults", Machine.pageFaults() - faults));
+          System.out.flush();
+        }
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+  }
+}

@@ -1,0 +1,126 @@
+package dev.weft.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.core.cluster.UserException;
+import dev.weft.runtime.trainer.TrainConfig;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** The flags of a training configuration: one per component of {@link TrainConfig}. */
+final class ConfigOptions {
+  private static final Map<String, String> HELP =
+      Map.ofEntries(
+          Map.entry("name", "name of the run and of its folder under runs/"),
+          Map.entry("seed", "seed of parameters, data order and dropout"),
+          Map.entry("steps", "steps of training"),
+          Map.entry("model", "gpt, or a class of your own that implements TokenModel"),
+          Map.entry("classpath", "where that class is found"),
+          Map.entry("data", "UTF-8 text files; without any the Europarl proceedings"),
+          Map.entry("layers", "equal blocks of the model"),
+          Map.entry("hidden", "width of the model"),
+          Map.entry("heads", "attention heads"),
+          Map.entry("sequence", "context in tokens"),
+          Map.entry("batch", "sequences per step"),
+          Map.entry("micro-batches", "parts that a step's batch is computed in"),
+          Map.entry("vocabulary", "rows of the token table; tokens are bytes"),
+          Map.entry("dtype", "f32 or f64"),
+          Map.entry("learning-rate", "largest learning rate"),
+          Map.entry("warmup", "steps until it is reached"),
+          Map.entry("weight-decay", "decay of matrices; norms and biases have none"),
+          Map.entry("clip", "largest norm of the gradient; 0 for no limit"),
+          Map.entry("dropout", "share of elements zeroed while training"),
+          Map.entry("save-every", "steps between checkpoints; 0 for one at the end"),
+          Map.entry("keep", "checkpoints kept"),
+          Map.entry("eval-every", "steps between evaluations; 0 for one at the end"),
+          Map.entry("log-every", "steps between lines of metrics"),
+          Map.entry("optimizer", "adamw or sgd"),
+          Map.entry("threads", "cores used; 0 for all"),
+          Map.entry("device-memory", "most memory of the device, like 4GiB"));
+
+  private ConfigOptions() {}
+
+  static void addTo(CommandLine command) {
+    ObjectNode defaults = TrainConfig.DEFAULT.toTree();
+    for (String key : TrainConfig.keys()) {
+      JsonNode value = defaults.get(key);
+      OptionSpec.Builder option =
+          OptionSpec.builder("--" + key)
+              .paramLabel(label(value))
+              .description(
+                  HELP.getOrDefault(key, key)
+                      + (value.isArray() || value.asText().isEmpty()
+                          ? ""
+                          : " (" + value.asText() + ")"));
+      if (value.isArray()) {
+        option.type(List.class).auxiliaryTypes(String.class).arity("1..*");
+      } else {
+        option.type(String.class).arity("1");
+      }
+      command.getCommandSpec().addOption(option.build());
+    }
+    command
+        .getCommandSpec()
+        .addOption(
+            OptionSpec.builder("--config")
+                .type(Path.class)
+                .arity("1")
+                .paramLabel("FILE")
+                .description("a YAML file with the same names; flags go before it")
+                .build());
+  }
+
+  private static String label(JsonNode value) {
+    return value.isArray() ? "FILE" : value.isNumber() ? "N" : "TEXT";
+  }
+
+  /** The configuration that the defaults, a file and the flags make together. */
+  static TrainConfig read(CommandLine command, TrainConfig base) {
+    CommandLine.ParseResult parsed = command.getParseResult();
+    Path file = parsed.matchedOptionValue("config", null);
+    TrainConfig config = file == null ? base : base.withFile(file);
+    ObjectNode flags = new ObjectMapper().createObjectNode();
+    ObjectNode types = TrainConfig.DEFAULT.toTree();
+    for (String key : TrainConfig.keys()) {
+      if (!parsed.hasMatchedOption("--" + key)) {
+        continue;
+      }
+      JsonNode type = types.get(key);
+      if (type.isArray()) {
+        ArrayNode list = flags.putArray(key);
+        List<String> values = parsed.matchedOptionValue("--" + key, List.of());
+        values.forEach(list::add);
+      } else {
+        put(flags, key, parsed.matchedOptionValue("--" + key, ""), type);
+      }
+    }
+    return config.with(flags, "the command line");
+  }
+
+  private static void put(ObjectNode flags, String key, String value, JsonNode type) {
+    try {
+      if (type.isIntegralNumber()) {
+        flags.put(key, Long.parseLong(value));
+      } else if (type.isNumber()) {
+        flags.put(key, Double.parseDouble(value));
+      } else {
+        flags.put(key, value);
+      }
+    } catch (NumberFormatException e) {
+      throw new UserException(
+          "--"
+              + key
+              + " needs "
+              + (type.isIntegralNumber() ? "a whole number" : "a number")
+              + ", found '"
+              + value
+              + "'",
+          e);
+    }
+  }
+}

@@ -1,0 +1,121 @@
+package dev.weft.cli;
+
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.op.GraphText;
+import dev.weft.core.op.Repeat;
+import dev.weft.core.trace.Parameter;
+import dev.weft.runtime.trainer.Session;
+import dev.weft.runtime.trainer.TrainConfig;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** {@code weft inspect}. */
+@Command(
+    name = "inspect",
+    mixinStandardHelpOptions = true,
+    description = "Shows a model without training it.",
+    subcommands = {
+      InspectCommand.GraphCommand.class,
+      InspectCommand.ParametersCommand.class,
+      InspectCommand.CostCommand.class
+    })
+final class InspectCommand implements Runnable {
+  @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+  @Override
+  public void run() {
+    spec.commandLine().usage(spec.commandLine().getOut());
+  }
+
+  private static Session open(CommandLine.Model.CommandSpec spec) {
+    return Session.open(ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT));
+  }
+
+  /** {@code weft inspect graph}. */
+  @Command(
+      name = "graph",
+      mixinStandardHelpOptions = true,
+      description = "The graph of a micro-batch's training step in its text form.")
+  static final class GraphCommand implements Callable<Integer> {
+    @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+    @Override
+    public Integer call() {
+      try (Session session = open(spec)) {
+        System.out.println(GraphText.print(session.graphs().micro()));
+      }
+      return 0;
+    }
+  }
+
+  /** {@code weft inspect parameters}. */
+  @Command(
+      name = "parameters",
+      mixinStandardHelpOptions = true,
+      description = "All parameters with their types.")
+  static final class ParametersCommand implements Callable<Integer> {
+    @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+    @Override
+    public Integer call() {
+      try (Session session = open(spec)) {
+        long count = 0;
+        for (Parameter parameter : session.graphs().parameters()) {
+          for (String name : parameter.sliceNames()) {
+            System.out.printf("%-32s %s%n", name, parameter.sliceType());
+          }
+          count += parameter.type().elements();
+        }
+        System.out.printf(Locale.ROOT, "%,d parameters%n", count);
+      }
+      return 0;
+    }
+  }
+
+  /** {@code weft inspect cost}. */
+  @Command(
+      name = "cost",
+      mixinStandardHelpOptions = true,
+      description = "Operations and bytes by op, and the memory that training will take.")
+  static final class CostCommand implements Callable<Integer> {
+    @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+    @Override
+    public Integer call() {
+      try (Session session = open(spec)) {
+        Map<String, Cost> costs = new TreeMap<>();
+        add(session.graphs().micro(), 1, costs);
+        System.out.printf("%-36s %12s %12s%n", "op", "GFLOP", "MB");
+        Cost total = Cost.NONE;
+        for (Map.Entry<String, Cost> entry : costs.entrySet()) {
+          print(entry.getKey(), entry.getValue());
+          total = total.plus(entry.getValue());
+        }
+        print("micro-batch", total);
+        System.out.println("predicted peak memory " + session.predictedPeak());
+      }
+      return 0;
+    }
+
+    private static void print(String name, Cost cost) {
+      System.out.printf(
+          Locale.ROOT, "%-36s %12.4f %12.2f%n", name, cost.flops() / 1e9, cost.bytes() / 1e6);
+    }
+
+    private static void add(Graph graph, int times, Map<String, Cost> costs) {
+      for (Node node : graph.nodes()) {
+        if (node.op() instanceof Repeat repeat) {
+          add(repeat.body(), times * repeat.count(), costs);
+        } else {
+          costs.merge(node.op().name(), node.cost().times(times), Cost::plus);
+        }
+      }
+    }
+  }
+}
