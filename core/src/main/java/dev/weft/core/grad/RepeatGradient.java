@@ -396,9 +396,10 @@ final class RepeatGradient {
     }
     for (int input : seededInputs) {
       if (activeInputs.contains(input)) {
-        Tensor earlier = cotangents.get(node.input(input));
-        operands.add(
-            (earlier != null ? earlier : new Tensor(builder, node.input(input)).filled(0)).value());
+        // An operand given twice takes its earlier derivative along only once.
+        Value operand = node.input(input);
+        Tensor earlier = included.add(operand) ? cotangents.get(operand) : null;
+        operands.add((earlier != null ? earlier : new Tensor(builder, operand).filled(0)).value());
       }
     }
     unchangingRead.forEach(i -> operands.add(node.input(i)));

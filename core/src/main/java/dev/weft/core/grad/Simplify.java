@@ -1,5 +1,6 @@
 package dev.weft.core.grad;
 
+import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Node;
@@ -78,9 +79,9 @@ final class Simplify {
     if (node.op() instanceof LinearCrossEntropy loss) {
       Node both = withGradient.get(List.of(loss.chunkRows(), loss.ignoreIndex(), originalInputs));
       if (both != null) {
-        Node early =
-            new Node(both.op(), node.inputs(), both.outputs(), node.origin().as(Role.FORWARD));
-        emit(early);
+        if (!producers.containsKey(both.output(0))) {
+          emit(new Node(both.op(), node.inputs(), both.outputs(), node.origin().as(Role.FORWARD)));
+        }
         replaced.put(node.output(0), both.output(0));
         return;
       }
@@ -172,11 +173,23 @@ final class Simplify {
         : literal;
   }
 
-  /** Two reshapes, or two transposes, one after the other are one. */
+  /** Whether every float of one type is one of the other. */
+  private static boolean isLossless(DataType from, DataType to) {
+    return from == to
+        || (to == DataType.F64 && from.isFloat())
+        || (to == DataType.F32 && (from == DataType.BF16 || from == DataType.F16));
+  }
+
+  /** Two reshapes, transposes, or casts of which the first loses nothing, are one. */
   private Optional<Node> collapse(Node node) {
     Node before = node.inputs().size() == 1 ? producers.get(node.input(0)) : null;
     if (before == null) {
       return Optional.empty();
+    }
+    if (node.op() instanceof Cast
+        && before.op() instanceof Cast
+        && isLossless(before.input(0).dtype(), before.output(0).dtype())) {
+      return Optional.of(new Node(node.op(), before.inputs(), node.outputs(), node.origin()));
     }
     if (node.op() instanceof Reshape && before.op() instanceof Reshape) {
       return Optional.of(new Node(node.op(), before.inputs(), node.outputs(), node.origin()));
@@ -256,16 +269,29 @@ final class Simplify {
     return producer != null && nodes.indexOf(producer) < nodes.indexOf(node);
   }
 
-  /** Whether a round only adds to the carried value. */
+  /** Whether a round only adds to the carried value, and does nothing else with the sum. */
   private static boolean isSum(Repeat repeat, int index) {
     Graph body = repeat.body();
-    Value carried = body.inputValues().get(index + 1);
-    Value result = body.outputValues().get(index);
-    List<Node> readers = body.consumers().getOrDefault(carried, List.of());
-    return readers.size() == 1
-        && readers.getFirst().op() instanceof Add
-        && readers.getFirst().output(0) == result
-        && readers.getFirst().inputs().stream().filter(v -> v == carried).count() == 1
-        && body.outputValues().stream().noneMatch(v -> v == carried);
+    Map<Value, List<Node>> consumers = body.consumers();
+    List<Value> results = body.outputValues();
+    Value sum = body.inputValues().get(index + 1);
+    Value result = results.get(index);
+    while (sum != result) {
+      Value before = sum;
+      List<Node> readers = consumers.getOrDefault(before, List.of());
+      if (readers.size() != 1 || results.contains(before)) {
+        return false;
+      }
+      Node reader = readers.getFirst();
+      boolean adds =
+          reader.op() instanceof Add
+              || (reader.op() instanceof ScatterAdd && reader.input(0) == before);
+      if (!adds || reader.inputs().stream().filter(v -> v == before).count() != 1) {
+        return false;
+      }
+      sum = reader.output(0);
+    }
+    return !consumers.containsKey(result)
+        && results.stream().filter(v -> v == result).count() == 1;
   }
 }

@@ -3,6 +3,7 @@ package dev.weft.core.op;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
+import dev.weft.core.graph.Role;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -17,7 +18,7 @@ public final class CommonSubexpressions {
 
   /** The graph with the first of equal nodes standing for all. */
   public static Graph eliminate(Graph graph) {
-    Map<Key, Node> first = new HashMap<>();
+    Map<Key, Integer> first = new HashMap<>();
     Map<Value, Value> replaced = new HashMap<>();
     var nodes = new ArrayList<Node>();
     for (Node node : graph.nodes()) {
@@ -26,12 +27,15 @@ public final class CommonSubexpressions {
           node.op() instanceof Repeat repeat
               ? repeat.withBody(eliminate(repeat.body()))
               : node.op();
-      Node known = first.get(new Key(op, inputs));
-      if (known == null) {
-        Node kept = new Node(op, inputs, node.outputs(), node.origin());
-        first.put(new Key(op, inputs), kept);
-        nodes.add(kept);
+      Integer index = first.putIfAbsent(new Key(op, inputs), nodes.size());
+      if (index == null) {
+        nodes.add(new Node(op, inputs, node.outputs(), node.origin()));
       } else {
+        Node known = nodes.get(index);
+        if (node.origin().role() == Role.FORWARD && known.origin().role() != Role.FORWARD) {
+          // What the forward pass needs may not wait for the backward pass.
+          nodes.set(index, new Node(op, inputs, known.outputs(), node.origin()));
+        }
         for (int i = 0; i < node.outputs().size(); i++) {
           replaced.put(node.output(i), known.output(i));
         }

@@ -1,10 +1,12 @@
 package dev.weft.nn.step;
 
 import dev.weft.core.grad.Autodiff;
+import dev.weft.core.grad.MixedPrecision;
 import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Origin;
 import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
@@ -13,11 +15,15 @@ import dev.weft.core.op.GlobalNorm;
 import dev.weft.core.op.Maximum;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Scope;
 import dev.weft.core.trace.Trace;
 import dev.weft.core.trace.Traced;
 import dev.weft.nn.model.Loss;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiFunction;
@@ -48,25 +54,33 @@ public record StepGraphs(
     Graph update,
     Graph evaluate) {
 
+  /** The name of a token model's input. */
+  public static final String TOKENS = "tokens";
+
+  /** The name of what a token model is to foretell. */
+  public static final String TARGETS = "targets";
+
   /** A model as a function of the scope and the batch. */
   @FunctionalInterface
-  public interface Model extends BiFunction<dev.weft.core.trace.Scope, Map<String, Tensor>, Loss> {}
+  public interface Model extends BiFunction<Scope, Map<String, Tensor>, Loss> {}
 
   /**
    * Traces and differentiates a model.
    *
    * @param data the types of a micro-batch by name
+   * @param dtype what products are computed in: with f64 all floats of parameters are f64, with any
+   *     other type parameters, accumulators and optimizer slots are f32
    * @param clip the largest norm of the mean gradient; 0 for no limit
    */
   public static StepGraphs of(
       Model model,
       Map<String, TensorType> data,
-      DataType parameterType,
+      DataType dtype,
       Optimizer optimizer,
       double clip) {
-    Traced training = trace("micro", model, data, parameterType, true);
-    Traced evaluation = trace("evaluate", model, data, parameterType, false);
-    Graph forward = Optimize.optimize(training.graph());
+    Traced training = trace("micro", model, data, parameterType(dtype), true);
+    Traced evaluation = trace("evaluate", model, data, parameterType(dtype), false);
+    Graph forward = forward(training, dtype);
     List<Value> parameters = forward.inputs(Graph.Kind.PARAMETER);
     Value loss = forward.outputValues().getFirst();
     return new StepGraphs(
@@ -76,7 +90,37 @@ public record StepGraphs(
             .withName("micro_next"),
         norm(training.parameters(), clip),
         update(training.parameters(), optimizer),
-        Optimize.optimize(evaluation.graph()));
+        forward(evaluation, dtype));
+  }
+
+  /** The step of a model of tokens: data {@code tokens} and {@code targets}, i64. */
+  public static StepGraphs of(
+      TokenModel model,
+      ModelConfig config,
+      long batch,
+      DataType dtype,
+      Optimizer optimizer,
+      double clip) {
+    TensorType type = TensorType.of(DataType.I64, batch, config.sequence());
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put(TOKENS, type);
+    data.put(TARGETS, type);
+    return of(
+        (scope, tensors) -> model.loss(scope, config, tensors.get(TOKENS), tensors.get(TARGETS)),
+        data,
+        dtype,
+        optimizer,
+        clip);
+  }
+
+  static DataType parameterType(DataType dtype) {
+    return dtype == DataType.F64 ? DataType.F64 : DataType.F32;
+  }
+
+  private static Graph forward(Traced traced, DataType dtype) {
+    Graph simple = Optimize.optimize(traced.graph());
+    return Optimize.optimize(
+        Verifier.verify("mixed precision", MixedPrecision.apply(simple, dtype)));
   }
 
   private static Traced trace(
@@ -98,7 +142,7 @@ public record StepGraphs(
 
   private static Graph norm(List<Parameter> parameters, double clip) {
     var builder = new Builder("norm");
-    builder.origin(new dev.weft.core.graph.Origin("norm", Role.UPDATE, ""));
+    builder.origin(new Origin("norm", Role.UPDATE, ""));
     var gradients = new ArrayList<Tensor>();
     for (Parameter parameter : parameters) {
       gradients.add(input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
@@ -121,7 +165,7 @@ public record StepGraphs(
     for (Parameter parameter : parameters) {
       String name = parameter.name();
       TensorType type = parameter.type();
-      builder.origin(new dev.weft.core.graph.Origin(name, Role.UPDATE, ""));
+      builder.origin(new Origin(name, Role.UPDATE, ""));
       Tensor value = input(builder, name, type, Graph.Kind.PARAMETER);
       Tensor gradient = input(builder, name + ".sum", type, Graph.Kind.ACCUMULATOR);
       var slots = new ArrayList<Tensor>();

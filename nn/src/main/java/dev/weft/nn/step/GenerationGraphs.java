@@ -1,0 +1,123 @@
+package dev.weft.nn.step;
+
+import dev.weft.core.grad.MixedPrecision;
+import dev.weft.core.grad.Optimize;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Shape;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.graph.Verifier;
+import dev.weft.core.op.Tensor;
+import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Scope;
+import dev.weft.core.trace.Trace;
+import dev.weft.core.trace.Traced;
+import dev.weft.nn.model.GenerativeModel;
+import dev.weft.nn.model.GenerativeModel.Cache;
+import dev.weft.nn.model.GenerativeModel.Continuation;
+import dev.weft.nn.model.ModelConfig;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Continuing a text as two graphs: {@code prefill} reads its beginning, {@code decode} one token
+ * more each time.
+ *
+ * <p>Both take {@code tokens} (i64 [1, length], for decode [1, 1]), the fact {@code position} (the
+ * place of the last token that counts), the cache {@code keys} and {@code values}, and parameters
+ * by {@link Parameter#name}. Both return the logits [vocabulary] of the next token, then keys and
+ * values, which take over the memory of those given.
+ *
+ * @param parameters what both graphs read
+ */
+public record GenerationGraphs(List<Parameter> parameters, Graph prefill, Graph decode) {
+  public static final String POSITION = "position";
+  public static final String KEYS = "keys";
+  public static final String VALUES = "values";
+
+  /**
+   * Traces a model.
+   *
+   * @param length how many tokens prefill reads at once; what is behind {@code position} is padding
+   * @param dtype what products are computed in, and what the cache holds
+   */
+  public static GenerationGraphs of(
+      GenerativeModel model, ModelConfig config, long length, DataType dtype) {
+    Traced prefill =
+        trace(
+            "prefill",
+            config,
+            length,
+            dtype,
+            (scope, tokens, cache) ->
+                model.prefill(scope, config, tokens, scope.fact(POSITION), cache));
+    Traced decode =
+        trace(
+            "decode",
+            config,
+            1,
+            dtype,
+            (scope, tokens, cache) ->
+                model.decode(scope, config, tokens, scope.fact(POSITION), cache));
+    return new GenerationGraphs(
+        prefill.parameters(), finish(prefill.graph(), dtype), finish(decode.graph(), dtype));
+  }
+
+  @FunctionalInterface
+  private interface Reading {
+    Continuation read(Scope scope, Tensor tokens, Cache cache);
+  }
+
+  private static Traced trace(
+      String name, ModelConfig config, long length, DataType dtype, Reading reading) {
+    DataType parameterType = StepGraphs.parameterType(dtype);
+    Shape cache =
+        Shape.of(
+            config.layers(), config.heads(), config.sequence(), config.hidden() / config.heads());
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put(StepGraphs.TOKENS, TensorType.of(DataType.I64, 1, length));
+    data.put(KEYS, new TensorType(parameterType, cache));
+    data.put(VALUES, new TensorType(parameterType, cache));
+    return Trace.trace(
+        name,
+        parameterType,
+        false,
+        data,
+        (Scope scope, Map<String, Tensor> batch) -> {
+          Continuation result =
+              reading.read(
+                  scope,
+                  batch.get(StepGraphs.TOKENS),
+                  new Cache(batch.get(KEYS), batch.get(VALUES)));
+          return List.of(result.logits(), result.cache().keys(), result.cache().values());
+        });
+  }
+
+  /** Makes the cache state that is donated, and narrow where products are. */
+  private static Graph finish(Graph traced, DataType dtype) {
+    Value keys = traced.input(KEYS).orElseThrow();
+    Value values = traced.input(VALUES).orElseThrow();
+    var inputs = new ArrayList<Graph.Input>();
+    for (Graph.Input input : traced.inputs()) {
+      boolean cache = input.value() == keys || input.value() == values;
+      inputs.add(cache ? new Graph.Input(input.value(), Graph.Kind.STATE) : input);
+    }
+    List<Value> results = traced.outputValues();
+    Graph donated =
+        new Graph(
+            traced.name(),
+            inputs,
+            traced.nodes(),
+            List.of(
+                new Graph.Output(results.get(0), null),
+                new Graph.Output(results.get(1), keys),
+                new Graph.Output(results.get(2), values)));
+    Graph simple = Optimize.optimize(Verifier.verify("donating the cache", donated));
+    Graph mixed = MixedPrecision.apply(simple, dtype, new HashSet<>(List.of(keys, values)));
+    return Optimize.optimize(Verifier.verify("mixed precision", mixed));
+  }
+}
