@@ -91,7 +91,8 @@ final class BenchCommand implements Runnable {
 
     private void measure(Session session, TrainConfig config, SplittableRandom random) {
       // The default of --steps is for training; a dozen tell the cost.
-      int steps = spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
+      int steps =
+          spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
       double[] seconds = new double[steps];
       long faults = Machine.pageFaults();
       for (int i = 0; i < steps; i++) {

@@ -47,12 +47,7 @@ final class GenerateCommand implements Callable<Integer> {
       Utf8Printer printer = new Utf8Printer(System.out);
       System.out.print(prompt);
       generator.generate(
-          prompt.getBytes(StandardCharsets.UTF_8),
-          tokens,
-          temperature,
-          topK,
-          seed,
-          printer::print);
+          prompt.getBytes(StandardCharsets.UTF_8), tokens, temperature, topK, seed, printer::print);
       printer.end();
     }
     return 0;

@@ -28,7 +28,8 @@ final class LiveLine implements Progress {
     String text =
         String.format(
             Locale.ROOT,
-            "step %d/%d  loss %.4f  %,.0f tokens/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s left",
+            "step %d/%d  loss %.4f  %,.0f tokens/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s"
+                + " left",
             step.step(),
             step.steps(),
             step.loss(),
@@ -38,7 +39,8 @@ final class LiveLine implements Progress {
             Bytes.of(step.memoryBytes()),
             duration(step.secondsLeft()));
     if (terminal) {
-      out.print("\r" + (colour ? "\u001b[36m" : "") + text + (colour ? "\u001b[0m" : "") + "\u001b[K");
+      out.print(
+          "\r" + (colour ? "\u001b[36m" : "") + text + (colour ? "\u001b[0m" : "") + "\u001b[K");
       out.flush();
       open = true;
     } else {

@@ -42,8 +42,7 @@ public final class Main implements Runnable {
   public static int run(String... arguments) {
     CommandLine line = new CommandLine(new Main());
     ConfigOptions.addTo(line.getSubcommands().get("train"));
-    ConfigOptions.addTo(
-        line.getSubcommands().get("bench").getSubcommands().get("step"));
+    ConfigOptions.addTo(line.getSubcommands().get("bench").getSubcommands().get("step"));
     for (CommandLine inspect : line.getSubcommands().get("inspect").getSubcommands().values()) {
       ConfigOptions.addTo(inspect);
     }

@@ -20,7 +20,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "train",
     mixinStandardHelpOptions = true,
-    description = "Trains a model on text; without options a small GPT on the Europarl proceedings.")
+    description =
+        "Trains a model on text; without options a small GPT on the Europarl proceedings.")
 final class TrainCommand implements Callable<Integer> {
   private static final int INTERRUPTED = 130;
   private static final String PROMPT = "The ";
@@ -94,13 +95,16 @@ final class TrainCommand implements Callable<Integer> {
     if (!quiet) {
       sample(config, directory);
       System.out.println("go on with:");
-      System.out.println("  ./weft generate --run " + directory + " --prompt \"The \" --tokens 200");
+      System.out.println(
+          "  ./weft generate --run " + directory + " --prompt \"The \" --tokens 200");
       System.out.println("  ./weft eval --run " + directory + " --data FILE");
     }
     return 0;
   }
 
-  /** A resumed run keeps its model and its batches; how long it goes on and what it logs may change. */
+  /**
+   * A resumed run keeps its model and its batches; how long it goes on and what it logs may change.
+   */
   private static void sameModel(TrainConfig then, TrainConfig now) {
     if (!then.model().equals(now.model())
         || !then.modelConfig().equals(now.modelConfig())
@@ -111,7 +115,8 @@ final class TrainCommand implements Callable<Integer> {
         || !then.optimizer().equals(now.optimizer())
         || !then.data().equals(now.data())) {
       throw new UserException(
-          "--resume goes on with the run's own model, data, batch, seed, dtype and optimizer: leave these options out, or start a new run");
+          "--resume goes on with the run's own model, data, batch, seed, dtype and optimizer: leave"
+              + " these options out, or start a new run");
     }
   }
 
@@ -140,8 +145,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private static void sample(TrainConfig config, Path directory) {
-    if (!config.model().equals("gpt")
-        && !GenerativeModel.class.getName().equals(config.model())) {
+    if (!config.model().equals("gpt") && !GenerativeModel.class.getName().equals(config.model())) {
       return;
     }
     System.out.println("a sample:");

@@ -7,7 +7,9 @@ import java.nio.charset.CharsetDecoder;
 import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 
-/** Prints bytes as text as soon as they make characters; what makes none becomes a question mark. */
+/**
+ * Prints bytes as text as soon as they make characters; what makes none becomes a question mark.
+ */
 final class Utf8Printer {
   private final PrintStream out;
   private final CharsetDecoder decoder =

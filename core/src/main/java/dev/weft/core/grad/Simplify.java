@@ -291,7 +291,6 @@ final class Simplify {
       }
       sum = reader.output(0);
     }
-    return !consumers.containsKey(result)
-        && results.stream().filter(v -> v == result).count() == 1;
+    return !consumers.containsKey(result) && results.stream().filter(v -> v == result).count() == 1;
   }
 }

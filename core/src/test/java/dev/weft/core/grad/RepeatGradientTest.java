@@ -195,8 +195,7 @@ class RepeatGradientTest {
     Tensor whole = input(builder, "whole", 3);
     var body = builder.nested("body");
     Tensor round =
-        new Tensor(
-            body, body.input("round", TensorType.scalar(DataType.I64), Graph.Kind.DATA));
+        new Tensor(body, body.input("round", TensorType.scalar(DataType.I64), Graph.Kind.DATA));
     Tensor h = input(body, "h", 3);
     Tensor slice = input(body, "slice", 3);
     Tensor same = input(body, "same", 3);
@@ -262,8 +261,7 @@ class RepeatGradientTest {
                 m ->
                     x -> {
                       Tensor table = parameter(m, "table", 5, 3);
-                      Tensor ids =
-                          Tensor.iota(x.builder(), TensorType.of(DataType.I64, 2, 2), 1);
+                      Tensor ids = Tensor.iota(x.builder(), TensorType.of(DataType.I64, 2, 2), 1);
                       Tensor h = table.embedding(ids).plus(x.sum(List.of(0)));
                       h = m.repeat("h", 2, h, (s, y) -> layer(s, y).gelu(Gelu.Form.TANH));
                       Tensor targets = ids.reshape(4);
@@ -284,9 +282,7 @@ class RepeatGradientTest {
                   Tensor table = parameter(m, "table", 5, 3);
                   Tensor ids = Tensor.iota(x.builder(), TensorType.of(DataType.I64, 2), 0);
                   Tensor h = x.plus(table.embedding(ids));
-                  h =
-                      m.repeat(
-                          "h", 3, h, (s, y) -> layer(s, y).plus(table.sum(List.of(0)).tanh()));
+                  h = m.repeat("h", 3, h, (s, y) -> layer(s, y).plus(table.sum(List.of(0)).tanh()));
                   return loss(h.matmul(table.transposed()));
                 }));
   }

@@ -73,11 +73,7 @@ public record StepGraphs(
    * @param clip the largest norm of the mean gradient; 0 for no limit
    */
   public static StepGraphs of(
-      Model model,
-      Map<String, TensorType> data,
-      DataType dtype,
-      Optimizer optimizer,
-      double clip) {
+      Model model, Map<String, TensorType> data, DataType dtype, Optimizer optimizer, double clip) {
     Traced training = trace("micro", model, data, parameterType(dtype), true);
     Traced evaluation = trace("evaluate", model, data, parameterType(dtype), false);
     Graph forward = forward(training, dtype);

@@ -3,11 +3,11 @@ package dev.weft.runtime.trainer;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
-import dev.weft.core.grad.Optimize;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.trace.Parameter;
 import dev.weft.core.trace.Trace;
@@ -51,8 +51,7 @@ public final class Generator implements AutoCloseable {
     this.generative = found;
     int threads =
         config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
-    this.device =
-        Device.open(DeviceKind.CPU, threads, Bytes.of(Machine.memory().count() / 10 * 9));
+    this.device = Device.open(DeviceKind.CPU, threads, Bytes.of(Machine.memory().count() / 10 * 9));
     TensorType cache =
         TensorType.of(
             dtype, model.layers(), model.heads(), model.sequence(), model.hidden() / model.heads());
@@ -189,7 +188,8 @@ public final class Generator implements AutoCloseable {
 
   private MemorySegment prefill(List<Integer> text) {
     List<Integer> seen = text.subList(Math.max(0, text.size() - context()), text.size());
-    long length = Math.min(model.sequence(), Integer.highestOneBit(Math.max(1, 2 * seen.size() - 1)));
+    long length =
+        Math.min(model.sequence(), Integer.highestOneBit(Math.max(1, 2 * seen.size() - 1)));
     Executable executable =
         prefills.computeIfAbsent(
             length,

@@ -256,14 +256,12 @@ public final class Session implements AutoCloseable {
   }
 
   private static void slices(
-      Parameter parameter,
-      MemorySegment whole,
-      String suffix,
-      Map<String, TensorData> tensors) {
+      Parameter parameter, MemorySegment whole, String suffix, Map<String, TensorData> tensors) {
     long bytes = parameter.sliceType().bytes();
     long offset = 0;
     for (String name : parameter.sliceNames()) {
-      tensors.put(name + suffix, new TensorData(parameter.sliceType(), whole.asSlice(offset, bytes)));
+      tensors.put(
+          name + suffix, new TensorData(parameter.sliceType(), whole.asSlice(offset, bytes)));
       offset += bytes;
     }
   }

@@ -74,7 +74,11 @@ public record TrainConfig(
           "gpt", 1, 1400, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
           0, 500, 3, 0, 10, "adamw", 0, "");
 
-  private static final ObjectMapper JSON = strict(JsonMapper.builder().disable(com.fasterxml.jackson.databind.MapperFeature.ALLOW_COERCION_OF_SCALARS).build());
+  private static final ObjectMapper JSON =
+      strict(
+          JsonMapper.builder()
+              .disable(com.fasterxml.jackson.databind.MapperFeature.ALLOW_COERCION_OF_SCALARS)
+              .build());
   private static final ObjectMapper YAML = strict(YAMLMapper.builder().build());
 
   private static ObjectMapper strict(ObjectMapper mapper) {
@@ -216,5 +220,4 @@ public record TrainConfig(
         ? new Optimizer.SgdMomentum(0.9, false, weightDecay)
         : new Optimizer.AdamW(0.9, 0.95, 1e-8, weightDecay);
   }
-
 }

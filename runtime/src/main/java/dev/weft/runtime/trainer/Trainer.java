@@ -28,10 +28,7 @@ import java.util.List;
 public final class Trainer {
   /** What a run came to. */
   public record Summary(
-      boolean finished,
-      long step,
-      double validationLossPerByte,
-      double trigramLossPerByte) {}
+      boolean finished, long step, double validationLossPerByte, double trigramLossPerByte) {}
 
   /** At most so many windows for an evaluation in between. */
   private static final long QUICK_WINDOWS = 2048;
@@ -93,11 +90,7 @@ public final class Trainer {
     int rows = config.batch() / config.microBatches();
     EvaluationWindows validation =
         EvaluationWindows.of(
-            "the held-out text",
-            dataset.validation(),
-            config.sequence(),
-            rows,
-            TokenModel.IGNORED);
+            "the held-out text", dataset.validation(), config.sequence(), rows, TokenModel.IGNORED);
     CheckpointStore store =
         CheckpointStore.forTraining(directory.resolve("checkpoints"), config.keep());
     try (Session session = Session.open(config)) {
@@ -252,7 +245,9 @@ public final class Trainer {
             .orElseThrow(
                 () ->
                     new UserException(
-                        "'" + directory + "' has no checkpoint to go on from; train without --resume"));
+                        "'"
+                            + directory
+                            + "' has no checkpoint to go on from; train without --resume"));
     try (Checkpoint checkpoint = latest) {
       ObjectNode state = checkpoint.state();
       same("text", state.path("data").asText(), dataset.identity());
