@@ -3,7 +3,6 @@ package dev.weft.runtime.checkpoint;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.UserException;
 import dev.weft.runtime.checkpoint.Manifest.FileEntry;
-import dev.weft.runtime.checkpoint.Manifest.TensorEntry;
 import dev.weft.runtime.storage.Disk;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -50,7 +49,7 @@ public final class CheckpointStore {
 
   /** A store to load from; its folder need not exist, and nothing in it is touched. */
   public static CheckpointStore forReading(Path directory) {
-    return new CheckpointStore(directory, 0, Disk.LOCAL);
+    return new CheckpointStore(directory, 0, Disk.local());
   }
 
   /**
@@ -61,7 +60,7 @@ public final class CheckpointStore {
    * @throws UserException if the folder cannot be written
    */
   public static CheckpointStore forTraining(Path directory, int keep) {
-    return forTraining(directory, keep, Disk.LOCAL);
+    return forTraining(directory, keep, Disk.local());
   }
 
   static CheckpointStore forTraining(Path directory, int keep, Disk disk) {
@@ -193,15 +192,10 @@ public final class CheckpointStore {
   private FileEntry write(Path file, SequencedMap<String, TensorData> tensors, long step)
       throws IOException {
     try (Disk.Output output = disk.create(file)) {
-      Safetensors.Written written =
+      FileEntry written =
           Safetensors.write(output, tensors, Map.of("format", "weft", "step", Long.toString(step)));
       output.sync();
-      SequencedMap<String, TensorEntry> entries = new LinkedHashMap<>();
-      tensors.forEach(
-          (name, tensor) ->
-              entries.put(
-                  name, new TensorEntry(tensor.type(), written.tensorChecksums().get(name))));
-      return new FileEntry(written.bytes(), written.checksum(), entries);
+      return written;
     }
   }
 

@@ -3,8 +3,11 @@ package dev.weft.runtime.checkpoint;
 import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.TensorType;
+import dev.weft.runtime.checkpoint.Manifest.FileEntry;
+import dev.weft.runtime.checkpoint.Manifest.TensorEntry;
 import dev.weft.runtime.storage.Checksum;
 import dev.weft.runtime.storage.Disk;
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -16,8 +19,10 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
 
 /**
@@ -59,34 +64,50 @@ public final class Safetensors implements AutoCloseable {
    *     tensor
    */
   public static Safetensors open(Path file) {
-    Arena arena = Arena.ofShared();
-    try {
-      MemorySegment whole;
-      try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-        whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      long size = channel.size();
+      if (size < LENGTH.byteSize()) {
+        throw SafetensorsHeader.problem(file, "it has only " + size + " bytes");
       }
-      if (whole.byteSize() < LENGTH.byteSize()) {
-        throw SafetensorsHeader.problem(file, "it has only " + whole.byteSize() + " bytes");
-      }
-      long length = whole.get(LENGTH, 0);
-      long most = Math.min(SafetensorsHeader.LONGEST, whole.byteSize() - LENGTH.byteSize());
+      // The header is read, not mapped: nothing it says is believed before all of it is checked.
+      int prefix = (int) LENGTH.byteSize();
+      long length = MemorySegment.ofArray(read(channel, 0, prefix)).get(LENGTH, 0);
+      long most = Math.min(SafetensorsHeader.LONGEST, size - prefix);
       if (length < 2 || length > most) {
         throw SafetensorsHeader.problem(
             file,
             "it says its header has %s bytes, expected 2 to %d"
                 .formatted(Long.toUnsignedString(length), most));
       }
-      byte[] json = whole.asSlice(LENGTH.byteSize(), length).toArray(ValueLayout.JAVA_BYTE);
-      MemorySegment data = whole.asSlice(LENGTH.byteSize() + length);
-      SafetensorsHeader header = SafetensorsHeader.parse(file, json, data.byteSize());
-      return new Safetensors(file, arena, whole, data, header);
+      byte[] json = read(channel, prefix, (int) length);
+      SafetensorsHeader header = SafetensorsHeader.parse(file, json, size - prefix - length);
+      return map(file, channel, size, prefix + length, header);
     } catch (IOException failure) {
-      arena.close();
       throw new UserException(
           "cannot read '%s': %s: %s"
               .formatted(file, failure.getClass().getSimpleName(), failure.getMessage()),
           failure);
-    } catch (RuntimeException | Error failure) {
+    }
+  }
+
+  private static byte[] read(FileChannel channel, long from, int count) throws IOException {
+    ByteBuffer bytes = ByteBuffer.allocate(count);
+    while (bytes.hasRemaining()) {
+      if (channel.read(bytes, from + bytes.position()) < 0) {
+        throw new EOFException("the file became shorter while it was read");
+      }
+    }
+    return bytes.array();
+  }
+
+  private static Safetensors map(
+      Path file, FileChannel channel, long size, long dataStart, SafetensorsHeader header)
+      throws IOException {
+    Arena arena = Arena.ofShared();
+    try {
+      MemorySegment whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
+      return new Safetensors(file, arena, whole, whole.asSlice(dataStart), header);
+    } catch (IOException | RuntimeException | Error failure) {
       arena.close();
       throw failure;
     }
@@ -159,9 +180,6 @@ public final class Safetensors implements AutoCloseable {
     arena.close();
   }
 
-  /** What was written: checksums over a file and over each of its tensors. */
-  record Written(long bytes, String checksum, SequencedMap<String, String> tensorChecksums) {}
-
   /**
    * Writes a file, whole or not at all; nothing is gathered in memory first.
    *
@@ -173,11 +191,11 @@ public final class Safetensors implements AutoCloseable {
   public static void write(
       Path file, SequencedMap<String, TensorData> tensors, Map<String, String> metadata)
       throws IOException {
-    Disk.LOCAL.replace(file, output -> write(output, tensors, metadata));
+    Disk.local().replace(file, output -> write(output, tensors, metadata));
   }
 
   /** Writes a file's content and says what was written; does not sync. */
-  static Written write(
+  static FileEntry write(
       Disk.Output output, SequencedMap<String, TensorData> tensors, Map<String, String> metadata)
       throws IOException {
     SequencedMap<String, TensorType> types = new LinkedHashMap<>();
@@ -208,19 +226,18 @@ public final class Safetensors implements AutoCloseable {
     whole.update(start.flip());
     output.write(start);
     long bytes = start.limit();
-    SequencedMap<String, String> sums = new LinkedHashMap<>();
-    for (String name : tensors.keySet()) {
-      sums.put(name, "");
-    }
+    Map<String, TensorEntry> sums = new HashMap<>();
     for (Map.Entry<String, SafetensorsHeader.Entry> entry : header.inFileOrder()) {
-      TensorData tensor = tensors.get(entry.getKey());
-      if (tensor == null) {
-        throw new AssertionError("the header was made of these tensors");
-      }
-      sums.put(entry.getKey(), writeTensor(output, tensor.data(), whole));
+      TensorData tensor = Objects.requireNonNull(tensors.get(entry.getKey()));
+      String sum = writeTensor(output, tensor.data(), whole);
+      sums.put(entry.getKey(), new TensorEntry(tensor.type(), sum));
       bytes += tensor.data().byteSize();
     }
-    return new Written(bytes, whole.text(), sums);
+    SequencedMap<String, TensorEntry> inOrder = new LinkedHashMap<>();
+    for (String name : tensors.keySet()) {
+      inOrder.put(name, Objects.requireNonNull(sums.get(name)));
+    }
+    return new FileEntry(bytes, whole.text(), inOrder);
   }
 
   /** Writes one tensor's bytes and returns their checksum. */

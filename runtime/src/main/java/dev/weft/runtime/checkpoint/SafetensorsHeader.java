@@ -56,7 +56,7 @@ record SafetensorsHeader(
   static SafetensorsHeader of(
       SequencedMap<String, TensorType> types, Map<String, String> metadata) {
     List<Map.Entry<String, TensorType>> order = new ArrayList<>(types.entrySet());
-    order.sort(Comparator.comparing(entry -> -entry.getValue().dtype().bytes()));
+    order.sort(Comparator.comparingInt(entry -> -entry.getValue().dtype().bytes()));
     SequencedMap<String, Entry> entries = new LinkedHashMap<>();
     types.forEach((name, type) -> entries.put(name, new Entry(type, 0, 0)));
     long begin = 0;

@@ -28,7 +28,7 @@ final class KeyedPermutation {
       throw new IllegalArgumentException("nothing to permute: size " + size);
     }
     this.size = size;
-    this.rows = Math.max(1, (long) Math.ceil(Math.sqrt(size)));
+    this.rows = Math.max(1, (long) Math.ceil(Math.sqrt((double) size)));
     this.columns = Math.ceilDiv(size, rows);
     for (int round = 0; round < ROUNDS; round++) {
       keys[round] = mix(key, round);

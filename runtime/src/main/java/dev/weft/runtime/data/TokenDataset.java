@@ -52,7 +52,7 @@ public record TokenDataset(Tokens training, Tokens validation, String identity) 
         }
       }
       Files.createDirectories(cache);
-      TokenFile.write(Disk.LOCAL, file, sources);
+      TokenFile.write(Disk.local(), file, sources);
       return TokenFile.map(file);
     } catch (IOException | DamagedException failure) {
       throw new UserException(

@@ -46,8 +46,7 @@ public final class Tokens {
           0,
           content.size(),
           (chunk, position) ->
-              MemorySegment.copy(
-                  chunk.array(), 0, all, ValueLayout.JAVA_BYTE, position, chunk.limit()));
+              all.asSlice(position, chunk.remaining()).copyFrom(MemorySegment.ofBuffer(chunk)));
       return new Tokens(all);
     } catch (IOException failure) {
       throw new UserException(
@@ -55,7 +54,7 @@ public final class Tokens {
     }
   }
 
-  /** Takes a piece of a text: all of a buffer with an array, from its start to its limit. */
+  /** Takes the piece of a text that remains in a buffer. */
   @FunctionalInterface
   interface ChunkConsumer {
     void accept(ByteBuffer chunk, long position) throws IOException;
@@ -69,16 +68,17 @@ public final class Tokens {
       String name, TextSource.Content content, long from, long to, ChunkConsumer consumer)
       throws IOException {
     Utf8Check check = new Utf8Check(name, from);
-    ByteBuffer chunk = ByteBuffer.allocate((int) Math.min(CHUNK, to - from));
-    for (long position = from; position < to; position += chunk.capacity()) {
-      chunk.clear().limit((int) Math.min(chunk.capacity(), to - position));
+    byte[] bytes = new byte[(int) Math.min(CHUNK, to - from)];
+    for (long position = from; position < to; position += bytes.length) {
+      int length = (int) Math.min(bytes.length, to - position);
+      ByteBuffer chunk = ByteBuffer.wrap(bytes, 0, length);
       content.read(position, chunk);
       if (chunk.hasRemaining()) {
         throw new UserException(
             "'%s' became shorter while it was read: expected %d bytes, found %d; start again once nothing writes to it"
                 .formatted(name, content.size(), position + chunk.position()));
       }
-      check.accept(chunk.array(), 0, chunk.limit());
+      check.accept(bytes, length);
       consumer.accept(chunk.flip(), position);
     }
     check.end();

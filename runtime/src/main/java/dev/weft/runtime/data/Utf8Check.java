@@ -31,18 +31,18 @@ final class Utf8Check {
   }
 
   /**
-   * Takes in the next bytes.
+   * Takes in the next bytes, the first {@code length} of an array.
    *
    * @throws UserException at the first byte that UTF-8 does not allow, with its offset
    */
-  void accept(byte[] bytes, int from, int to) {
-    for (int index = from; index < to; index++) {
+  void accept(byte[] bytes, int length) {
+    for (int index = 0; index < length; index++) {
       byte value = bytes[index];
       if (value < 0 || missing > 0) {
-        acceptWithinOrStart(value & 0xFF, position + index - from);
+        acceptWithinOrStart(value & 0xFF, position + index);
       }
     }
-    position += to - from;
+    position += length;
   }
 
   /**

@@ -85,8 +85,8 @@ public final class RunDirectory implements AutoCloseable {
                   .formatted(path, path));
         }
         byte[] yaml = YAML.writeValueAsBytes(config);
-        Disk.LOCAL.replace(path.resolve(CONFIG), yaml);
-        Disk.LOCAL.syncDirectory(runs);
+        Disk.local().replace(path.resolve(CONFIG), yaml);
+        Disk.local().syncDirectory(runs);
         return run;
       } catch (IOException | RuntimeException failure) {
         run.close();
@@ -193,7 +193,7 @@ public final class RunDirectory implements AutoCloseable {
     Path file = path.resolve(SUMMARY);
     try {
       String json = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(summary) + "\n";
-      Disk.LOCAL.replace(file, json.getBytes(StandardCharsets.UTF_8));
+      Disk.local().replace(file, json.getBytes(StandardCharsets.UTF_8));
     } catch (IOException failure) {
       throw unusable(file, "write", failure);
     }

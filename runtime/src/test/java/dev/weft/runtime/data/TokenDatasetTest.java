@@ -4,10 +4,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.cluster.UserException;
+import dev.weft.runtime.testing.Mistake;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.ValueLayout;
@@ -130,9 +130,7 @@ class TokenDatasetTest {
   }
 
   private String message(TextSource source) {
-    return assertThrows(
-            UserException.class, () -> TokenDataset.open(folder.resolve("cache"), List.of(source)))
-        .getMessage();
+    return Mistake.message(() -> TokenDataset.open(folder.resolve("cache"), List.of(source)));
   }
 
   @Property(tries = 200)
@@ -176,8 +174,8 @@ class TokenDatasetTest {
     boolean found;
     try {
       Utf8Check check = new Utf8Check("text", 0);
-      for (int index = 0; index < bytes.length; index++) {
-        check.accept(bytes, index, index + 1);
+      for (byte value : bytes) {
+        check.accept(new byte[] {value}, 1);
       }
       check.end();
       found = true;

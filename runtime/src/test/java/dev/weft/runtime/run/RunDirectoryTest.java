@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
+import dev.weft.runtime.testing.Mistake;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -48,8 +49,7 @@ class RunDirectoryTest {
   void oneProcessTrainsARunAndOthersMayRead() {
     Path path = folder.resolve("gpt");
     try (RunDirectory run = RunDirectory.create(folder, "gpt", config())) {
-      String message =
-          assertThrows(UserException.class, () -> RunDirectory.resume(path)).getMessage();
+      String message = Mistake.message(() -> RunDirectory.resume(path));
       assertTrue(message.contains("another process trains '" + path + "'"), message);
       assertTrue(message.contains("process " + ProcessHandle.current().pid()), message);
       try (RunDirectory reader = RunDirectory.read(path)) {
@@ -65,9 +65,7 @@ class RunDirectoryTest {
   @Test
   void aRunIsNotOverwritten() {
     RunDirectory.create(folder, "gpt", config()).close();
-    String message =
-        assertThrows(UserException.class, () -> RunDirectory.create(folder, "gpt", config()))
-            .getMessage();
+    String message = Mistake.message(() -> RunDirectory.create(folder, "gpt", config()));
     assertTrue(message.contains("--resume " + folder.resolve("gpt")), message);
     assertEquals("gpt-2", RunDirectory.unusedName(folder, "gpt"));
     RunDirectory.create(folder, "gpt-2", config()).close();
@@ -84,12 +82,9 @@ class RunDirectoryTest {
 
   @Test
   void whatIsNoRunIsSaid() {
-    String missing =
-        assertThrows(UserException.class, () -> RunDirectory.read(folder.resolve("x")))
-            .getMessage();
+    String missing = Mistake.message(() -> RunDirectory.read(folder.resolve("x")));
     assertTrue(missing.contains("there is no run"), missing);
-    String other =
-        assertThrows(UserException.class, () -> RunDirectory.resume(folder)).getMessage();
+    String other = Mistake.message(() -> RunDirectory.resume(folder));
     assertTrue(other.contains("has no config.yaml"), other);
   }
 
