@@ -75,9 +75,9 @@ final class BenchCommand implements Runnable {
           .step(
               step,
               1e-4,
-              (_, tokens, targets) -> {
-                fill(tokens, config.vocabulary(), random);
-                fill(targets, config.vocabulary(), random);
+              (_, input) -> {
+                fill(input.apply("tokens"), config.vocabulary(), random);
+                fill(input.apply("targets"), config.vocabulary(), random);
               })
           .loss();
     }

@@ -26,7 +26,9 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** A model on a device with its optimizer: computes steps, evaluates, saves and restores. */
@@ -34,9 +36,30 @@ public final class Session implements AutoCloseable {
   /** What one step came to. */
   public record StepResult(double loss, double gradientNorm) {}
 
-  private static final List<String> LOADED = List.of("tokens", "targets");
+  /**
+   * What a session trains.
+   *
+   * @param model takes the scope and the data by name
+   * @param data the types of a micro-batch by name; the first dim is the batch's
+   * @param microBatches parts that a step's batch is computed in
+   * @param parameterType f32 or f64
+   * @param clip the largest norm of the gradient; 0 for no limit
+   * @param seed of parameters and dropout
+   * @param threads cores used
+   * @param budget the most bytes of device memory
+   */
+  public record Spec(
+      StepGraphs.Model model,
+      SequencedMap<String, TensorType> data,
+      int microBatches,
+      DataType parameterType,
+      Optimizer optimizer,
+      double clip,
+      long seed,
+      int threads,
+      Bytes budget) {}
 
-  private final TrainConfig config;
+  private final Spec spec;
   private final Device device;
   private final StepGraphs graphs;
   private final Optimizer optimizer;
@@ -48,35 +71,22 @@ public final class Session implements AutoCloseable {
   private final Executable update;
   private final Executable evaluate;
   private final DeviceBuffer weight;
+  private final Bytes predictedPeak;
 
-  private Session(TrainConfig config, Device device) {
-    this.config = config;
+  private Session(Spec spec, Device device) {
+    this.spec = spec;
     this.device = device;
-    this.optimizer = config.optimizerRule();
-    TokenModel model = Models.load(config.model(), config.classpath());
-    TensorType tokens =
-        TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());
-    var data = new LinkedHashMap<String, TensorType>();
-    LOADED.forEach(name -> data.put(name, tokens));
+    this.optimizer = spec.optimizer();
     this.graphs =
         StepGraphs.of(
-            (scope, batch) ->
-                model.loss(
-                    scope,
-                    config.modelConfig(),
-                    java.util.Objects.requireNonNull(batch.get("tokens")),
-                    java.util.Objects.requireNonNull(batch.get("targets"))),
-            data,
-            config.computeType(),
-            optimizer,
-            config.clip());
+            spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
     for (Parameter parameter : graphs.parameters()) {
       allocate(parameter.name(), parameter.type());
       for (String slot : optimizer.slots()) {
         allocate(parameter.name() + "." + slot, parameter.type());
       }
     }
-    LOADED.forEach(name -> allocate(name, tokens));
+    spec.data().forEach(this::allocate);
     for (String fact : List.of("seed", "step", "row")) {
       allocate("fact." + fact, TensorType.scalar(DataType.I64));
     }
@@ -88,24 +98,47 @@ public final class Session implements AutoCloseable {
     for (int i = 0; i < graphs.parameters().size(); i++) {
       buffers.put(graphs.parameters().get(i).name() + ".sum", micro.output(2 + i));
     }
-    this.microNext = config.microBatches() > 1 ? load(graphs.microNext()) : null;
+    this.microNext = spec.microBatches() > 1 ? load(graphs.microNext()) : null;
     this.norm = load(graphs.norm());
     buffers.put("divisor", norm.output(1));
     this.update = load(graphs.update());
     this.evaluate = load(graphs.evaluate());
+    this.predictedPeak = predictPeak();
+  }
+
+  /** The session of a token model's configuration. */
+  public static Session open(TrainConfig config) {
+    TokenModel model = Models.load(config.model(), config.classpath());
+    TensorType tokens =
+        TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put("tokens", tokens);
+    data.put("targets", tokens);
+    return open(
+        new Spec(
+            (scope, batch) ->
+                model.loss(
+                    scope,
+                    config.modelConfig(),
+                    Objects.requireNonNull(batch.get("tokens")),
+                    Objects.requireNonNull(batch.get("targets"))),
+            data,
+            config.microBatches(),
+            config.computeType(),
+            config.optimizerRule(),
+            config.clip(),
+            config.seed(),
+            config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads(),
+            config.deviceMemory().isEmpty()
+                ? Bytes.of(Machine.memory().count() / 10 * 9)
+                : Bytes.parse(config.deviceMemory())));
   }
 
   /** Opens a device and makes the model ready; parameters hold zeros until {@link #initialize}. */
-  public static Session open(TrainConfig config) {
-    int threads =
-        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
-    Bytes budget =
-        config.deviceMemory().isEmpty()
-            ? Bytes.of(Machine.memory().count() / 10 * 9)
-            : Bytes.parse(config.deviceMemory());
-    Device device = Device.open(DeviceKind.CPU, threads, budget);
+  public static Session open(Spec spec) {
+    Device device = Device.open(DeviceKind.CPU, spec.threads(), spec.budget());
     try {
-      return new Session(config, device);
+      return new Session(spec, device);
     } catch (RuntimeException e) {
       device.close();
       throw e;
@@ -119,7 +152,7 @@ public final class Session implements AutoCloseable {
   }
 
   private DeviceBuffer buffer(String name) {
-    return java.util.Objects.requireNonNull(buffers.get(name), name);
+    return Objects.requireNonNull(buffers.get(name), name);
   }
 
   private Executable load(Graph graph) {
@@ -135,7 +168,7 @@ public final class Session implements AutoCloseable {
   /** Gives all parameters their first values. */
   public void initialize() {
     for (Parameter parameter : graphs.parameters()) {
-      Initialization.fill(parameter, config.seed(), buffer(parameter.name()).segment());
+      Initialization.fill(parameter, spec.seed(), buffer(parameter.name()).segment());
     }
   }
 
@@ -152,10 +185,10 @@ public final class Session implements AutoCloseable {
     return buffer(name);
   }
 
-  /** Gives a micro-batch's tokens and targets. */
+  /** Writes a micro-batch's data into the device's memory. */
   @FunctionalInterface
   public interface BatchSource {
-    void load(int microBatch, MemorySegment tokens, MemorySegment targets);
+    void load(int microBatch, Function<String, MemorySegment> input);
   }
 
   /**
@@ -165,13 +198,13 @@ public final class Session implements AutoCloseable {
    * @throws NonFiniteException if the loss or the gradient is no number; parameters are unchanged
    */
   public StepResult step(long step, double learningRate, BatchSource batches) {
-    setLong("fact.seed", config.seed());
+    setLong("fact.seed", spec.seed());
     setLong("fact.step", step);
     double sum = 0;
     double count = 0;
-    for (int part = 0; part < config.microBatches(); part++) {
-      setLong("fact.row", (long) part * config.batch() / config.microBatches());
-      batches.load(part, buffer("tokens").segment(), buffer("targets").segment());
+    for (int part = 0; part < spec.microBatches(); part++) {
+      setLong("fact.row", part * rows());
+      batches.load(part, name -> buffer(name).segment());
       Executable executable = part == 0 || microNext == null ? micro : microNext;
       executable.run();
       double loss = scalar(executable.output(0));
@@ -193,12 +226,17 @@ public final class Session implements AutoCloseable {
     return new StepResult(sum / Math.max(1, count), gradientNorm);
   }
 
-  /** The mean loss per token over windows. */
-  public double evaluate(EvaluationWindows windows) {
+  /** Rows of a micro-batch. */
+  private long rows() {
+    return spec.data().firstEntry().getValue().size(0);
+  }
+
+  /** The mean loss over batches of data, without training on them. */
+  public double evaluate(int batches, BatchSource source) {
     double sum = 0;
     double count = 0;
-    for (long batch = 0; batch < windows.batches(); batch++) {
-      windows.fill(batch, buffer("tokens").segment(), buffer("targets").segment());
+    for (int batch = 0; batch < batches; batch++) {
+      source.load(batch, name -> buffer(name).segment());
       evaluate.run();
       sum += scalar(evaluate.output(0));
       count += scalar(evaluate.output(1));
@@ -206,13 +244,24 @@ public final class Session implements AutoCloseable {
     return sum / count;
   }
 
+  /** The mean loss per token over windows. */
+  public double evaluate(EvaluationWindows windows) {
+    return evaluate(
+        Math.toIntExact(windows.batches()),
+        (batch, input) -> windows.fill(batch, input.apply("tokens"), input.apply("targets")));
+  }
+
   /** Floating point operations of one step. */
   public double flopsPerStep() {
-    return micro.flops() * config.microBatches() + norm.flops() + update.flops();
+    return micro.flops() * spec.microBatches() + norm.flops() + update.flops();
   }
 
   /** The most bytes that training will hold, known before the first step. */
   public Bytes predictedPeak() {
+    return predictedPeak;
+  }
+
+  private Bytes predictPeak() {
     long scratch = 0;
     long constants = 0;
     for (Executable executable : executables()) {

@@ -130,10 +130,10 @@ public final class Trainer {
             session.step(
                 step,
                 rate,
-                (_, tokens, targets) -> {
+                (_, input) -> {
                   Prefetcher.Batch batch = prefetcher.next();
-                  tokens.copyFrom(batch.inputs());
-                  targets.copyFrom(batch.targets());
+                  input.apply("tokens").copyFrom(batch.inputs());
+                  input.apply("targets").copyFrom(batch.targets());
                 });
         if (step % config.logEvery() == 0 || step == config.steps() || step == first) {
           long now = System.nanoTime();

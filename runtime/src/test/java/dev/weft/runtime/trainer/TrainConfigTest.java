@@ -1,0 +1,59 @@
+package dev.weft.runtime.trainer;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.weft.core.cluster.UserException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class TrainConfigTest {
+  @TempDir Path directory;
+
+  @Test
+  void yamlReadsBackToTheSame() throws IOException {
+    Path file = directory.resolve("config.yaml");
+    Files.writeString(file, TrainConfig.DEFAULT.toYaml());
+    assertEquals(TrainConfig.DEFAULT, TrainConfig.DEFAULT.withFile(file));
+  }
+
+  @Test
+  void anUnknownKeySuggestsTheNearest() {
+    assertTrue(failure("leraning-rate: 0.1").contains("learning-rate"));
+  }
+
+  @Test
+  void anIllTypedValueNamesItsKey() {
+    assertTrue(failure("layers: many").contains("layers"));
+    assertTrue(failure("learning-rate: [1]").contains("learning-rate"));
+    assertTrue(failure("layers: 1.5").contains("layers"));
+  }
+
+  @Test
+  void valuesOutOfRangeAreRefused() {
+    assertTrue(failure("steps: 0").contains("steps"));
+    assertTrue(failure("micro-batches: 5").contains("multiple"));
+    assertTrue(failure("optimizer: adam").contains("adamw or sgd"));
+  }
+
+  @Test
+  void whatIsNoYamlIsSaid() {
+    assertTrue(failure("a: b: c").contains("YAML"));
+    assertTrue(failure("- 1").contains("keys and values"));
+  }
+
+  private String failure(String yaml) {
+    Path file = directory.resolve("bad.yaml");
+    return assertThrows(
+            UserException.class,
+            () -> {
+              Files.writeString(file, yaml);
+              TrainConfig.DEFAULT.withFile(file);
+            })
+        .getMessage();
+  }
+}
