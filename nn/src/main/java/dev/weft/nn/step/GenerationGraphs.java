@@ -22,6 +22,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Continuing a text as two graphs: {@code prefill} reads its beginning, {@code decode} one token
@@ -91,10 +92,14 @@ public record GenerationGraphs(List<Parameter> parameters, Graph prefill, Graph 
           Continuation result =
               reading.read(
                   scope,
-                  batch.get(StepGraphs.TOKENS),
-                  new Cache(batch.get(KEYS), batch.get(VALUES)));
+                  given(batch, StepGraphs.TOKENS),
+                  new Cache(given(batch, KEYS), given(batch, VALUES)));
           return List.of(result.logits(), result.cache().keys(), result.cache().values());
         });
+  }
+
+  private static Tensor given(Map<String, Tensor> batch, String name) {
+    return Objects.requireNonNull(batch.get(name), name);
   }
 
   /** Makes the cache state that is donated, and narrow where products are. */

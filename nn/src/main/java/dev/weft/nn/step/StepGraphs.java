@@ -26,6 +26,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiFunction;
 
 /**
@@ -102,7 +103,12 @@ public record StepGraphs(
     data.put(TOKENS, type);
     data.put(TARGETS, type);
     return of(
-        (scope, tensors) -> model.loss(scope, config, tensors.get(TOKENS), tensors.get(TARGETS)),
+        (scope, tensors) ->
+            model.loss(
+                scope,
+                config,
+                Objects.requireNonNull(tensors.get(TOKENS)),
+                Objects.requireNonNull(tensors.get(TARGETS))),
         data,
         dtype,
         optimizer,

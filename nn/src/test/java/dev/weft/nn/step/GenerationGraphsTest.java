@@ -1,0 +1,89 @@
+package dev.weft.nn.step;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.optimizer.Optimizer;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class GenerationGraphsTest {
+  private static final ModelConfig CONFIG = new ModelConfig(2, 4, 2, 6, 5, 0.5);
+  private static final long[] TEXT = {3, 1, 4, 1, 2, 0};
+
+  private static Tensors tensors(GenerationGraphs graphs) {
+    var tensors = new Tensors();
+    tensors.initialize(graphs.parameters());
+    Value keys = graphs.prefill().input(GenerationGraphs.KEYS).orElseThrow();
+    // What lies in the cache before must not matter.
+    tensors.put(GenerationGraphs.KEYS, Literal.filled(keys.type(), 7));
+    tensors.put(GenerationGraphs.VALUES, Literal.filled(keys.type(), -3));
+    return tensors;
+  }
+
+  /** Logits after each place, from one token at a time behind a prompt with padding. */
+  private static double[] last(DataType dtype, int prompt, int padded, int count) {
+    GenerationGraphs graphs = GenerationGraphs.of(new Gpt(), CONFIG, padded, dtype);
+    Tensors tensors = tensors(graphs);
+    long[] tokens = new long[padded];
+    System.arraycopy(TEXT, 0, tokens, 0, prompt);
+    tensors.whole(StepGraphs.TOKENS, new long[] {1, padded}, tokens);
+    tensors.fact(GenerationGraphs.POSITION, prompt - 1);
+    double[] logits = tensors.run(graphs.prefill()).getFirst().doubles();
+    for (int place = prompt; place < count; place++) {
+      tensors.whole(StepGraphs.TOKENS, new long[] {1, 1}, TEXT[place]);
+      tensors.fact(GenerationGraphs.POSITION, place);
+      logits = tensors.run(graphs.decode()).getFirst().doubles();
+    }
+    return logits;
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 1", "2, 4", "5, 6"})
+  void aTokenAtATimeGivesWhatAllAtOnceGive(int prompt, int padded) {
+    assertArrayEquals(last(DataType.F64, 6, 6, 6), last(DataType.F64, prompt, padded, 6), 1e-12);
+  }
+
+  /** The loss at the last place is that of the logits that generation gives. */
+  @Test
+  void generationFollowsTheModelThatIsTrained() {
+    StepGraphs step =
+        StepGraphs.of(
+            new Gpt(), CONFIG, 1, DataType.F64, new Optimizer.SgdMomentum(0.9, false, 0), 0);
+    var tensors = new Tensors();
+    tensors.initialize(step.parameters());
+    tensors.whole(StepGraphs.TOKENS, new long[] {1, 6}, TEXT);
+    tensors.whole(StepGraphs.TARGETS, new long[] {1, 6}, -1, -1, -1, -1, -1, 2);
+    double loss = tensors.run(step.evaluate()).getFirst().doubles()[0];
+    double[] logits = last(DataType.F64, 3, 4, 6);
+    double sum = 0;
+    for (double x : logits) {
+      sum += Math.exp(x);
+    }
+    assertEquals(Math.log(sum) - logits[2], loss, 1e-12);
+  }
+
+  @Test
+  void aNarrowCacheStaysNarrow() {
+    GenerationGraphs graphs = GenerationGraphs.of(new Gpt(), CONFIG, 4, DataType.BF16);
+    for (Graph graph : List.of(graphs.prefill(), graphs.decode())) {
+      assertEquals(DataType.F32, graph.outputValues().getFirst().dtype());
+      for (Value cache : graph.inputs(Graph.Kind.STATE)) {
+        assertEquals(TensorType.of(DataType.BF16, 2, 2, 6, 2), cache.type());
+      }
+      assertEquals(
+          graph.inputs(Graph.Kind.STATE),
+          graph.outputs().stream().skip(1).map(Graph.Output::donated).toList());
+    }
+    assertArrayEquals(last(DataType.F32, 3, 4, 6), last(DataType.BF16, 3, 4, 6), 0.1);
+  }
+}
