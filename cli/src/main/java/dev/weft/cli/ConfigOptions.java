@@ -29,7 +29,7 @@ final class ConfigOptions {
           Map.entry("batch", "sequences per step"),
           Map.entry("micro-batches", "parts that a step's batch is computed in"),
           Map.entry("vocabulary", "rows of the token table; tokens are bytes"),
-          Map.entry("dtype", "f32 or f64"),
+          Map.entry("dtype", "f32, bf16 or f64"),
           Map.entry("learning-rate", "largest learning rate"),
           Map.entry("warmup", "steps until it is reached"),
           Map.entry("weight-decay", "decay of matrices; norms and biases have none"),

@@ -25,47 +25,45 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * Continuing a text as two graphs: {@code prefill} reads its beginning, {@code decode} one token
- * more each time.
+ * Continuing a text as two graphs: prefill reads its beginning, decode one token more each time.
  *
  * <p>Both take {@code tokens} (i64 [1, length], for decode [1, 1]), the fact {@code position} (the
  * place of the last token that counts), the cache {@code keys} and {@code values}, and parameters
  * by {@link Parameter#name}. Both return the logits [vocabulary] of the next token, then keys and
  * values, which take over the memory of those given.
- *
- * @param parameters what both graphs read
  */
-public record GenerationGraphs(List<Parameter> parameters, Graph prefill, Graph decode) {
+public final class GenerationGraphs {
   public static final String POSITION = "position";
   public static final String KEYS = "keys";
   public static final String VALUES = "values";
 
+  private GenerationGraphs() {}
+
   /**
-   * Traces a model.
+   * Traces the reading of a text's beginning.
    *
-   * @param length how many tokens prefill reads at once; what is behind {@code position} is padding
+   * @param length how many tokens are read at once; what is behind {@code position} is padding
    * @param dtype what products are computed in, and what the cache holds
    */
-  public static GenerationGraphs of(
+  public static Traced prefill(
       GenerativeModel model, ModelConfig config, long length, DataType dtype) {
-    Traced prefill =
-        trace(
-            "prefill",
-            config,
-            length,
-            dtype,
-            (scope, tokens, cache) ->
-                model.prefill(scope, config, tokens, scope.fact(POSITION), cache));
-    Traced decode =
-        trace(
-            "decode",
-            config,
-            1,
-            dtype,
-            (scope, tokens, cache) ->
-                model.decode(scope, config, tokens, scope.fact(POSITION), cache));
-    return new GenerationGraphs(
-        prefill.parameters(), finish(prefill.graph(), dtype), finish(decode.graph(), dtype));
+    return trace(
+        "prefill" + length,
+        config,
+        length,
+        dtype,
+        (scope, tokens, cache) ->
+            model.prefill(scope, config, tokens, scope.fact(POSITION), cache));
+  }
+
+  /** Traces the reading of one token more. */
+  public static Traced decode(GenerativeModel model, ModelConfig config, DataType dtype) {
+    return trace(
+        "decode",
+        config,
+        1,
+        dtype,
+        (scope, tokens, cache) -> model.decode(scope, config, tokens, scope.fact(POSITION), cache));
   }
 
   @FunctionalInterface
@@ -83,19 +81,21 @@ public record GenerationGraphs(List<Parameter> parameters, Graph prefill, Graph 
     data.put(StepGraphs.TOKENS, TensorType.of(DataType.I64, 1, length));
     data.put(KEYS, new TensorType(parameterType, cache));
     data.put(VALUES, new TensorType(parameterType, cache));
-    return Trace.trace(
-        name,
-        parameterType,
-        false,
-        data,
-        (Scope scope, Map<String, Tensor> batch) -> {
-          Continuation result =
-              reading.read(
-                  scope,
-                  given(batch, StepGraphs.TOKENS),
-                  new Cache(given(batch, KEYS), given(batch, VALUES)));
-          return List.of(result.logits(), result.cache().keys(), result.cache().values());
-        });
+    Traced traced =
+        Trace.trace(
+            name,
+            parameterType,
+            false,
+            data,
+            (Scope scope, Map<String, Tensor> batch) -> {
+              Continuation result =
+                  reading.read(
+                      scope,
+                      given(batch, StepGraphs.TOKENS),
+                      new Cache(given(batch, KEYS), given(batch, VALUES)));
+              return List.of(result.logits(), result.cache().keys(), result.cache().values());
+            });
+    return traced.withGraph(finish(traced.graph(), dtype));
   }
 
   private static Tensor given(Map<String, Tensor> batch, String name) {

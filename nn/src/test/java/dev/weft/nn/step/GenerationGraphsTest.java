@@ -8,6 +8,7 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
+import dev.weft.core.trace.Traced;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
@@ -20,10 +21,10 @@ class GenerationGraphsTest {
   private static final ModelConfig CONFIG = new ModelConfig(2, 4, 2, 6, 5, 0.5);
   private static final long[] TEXT = {3, 1, 4, 1, 2, 0};
 
-  private static Tensors tensors(GenerationGraphs graphs) {
+  private static Tensors tensors(Traced prefill) {
     var tensors = new Tensors();
-    tensors.initialize(graphs.parameters());
-    Value keys = graphs.prefill().input(GenerationGraphs.KEYS).orElseThrow();
+    tensors.initialize(prefill.parameters());
+    Value keys = prefill.graph().input(GenerationGraphs.KEYS).orElseThrow();
     // What lies in the cache before must not matter.
     tensors.put(GenerationGraphs.KEYS, Literal.filled(keys.type(), 7));
     tensors.put(GenerationGraphs.VALUES, Literal.filled(keys.type(), -3));
@@ -32,17 +33,18 @@ class GenerationGraphsTest {
 
   /** Logits after each place, from one token at a time behind a prompt with padding. */
   private static double[] last(DataType dtype, int prompt, int padded, int count) {
-    GenerationGraphs graphs = GenerationGraphs.of(new Gpt(), CONFIG, padded, dtype);
-    Tensors tensors = tensors(graphs);
+    Traced prefill = GenerationGraphs.prefill(new Gpt(), CONFIG, padded, dtype);
+    Graph decode = GenerationGraphs.decode(new Gpt(), CONFIG, dtype).graph();
+    Tensors tensors = tensors(prefill);
     long[] tokens = new long[padded];
     System.arraycopy(TEXT, 0, tokens, 0, prompt);
     tensors.whole(StepGraphs.TOKENS, new long[] {1, padded}, tokens);
     tensors.fact(GenerationGraphs.POSITION, prompt - 1);
-    double[] logits = tensors.run(graphs.prefill()).getFirst().doubles();
+    double[] logits = tensors.run(prefill.graph()).getFirst().doubles();
     for (int place = prompt; place < count; place++) {
       tensors.whole(StepGraphs.TOKENS, new long[] {1, 1}, TEXT[place]);
       tensors.fact(GenerationGraphs.POSITION, place);
-      logits = tensors.run(graphs.decode()).getFirst().doubles();
+      logits = tensors.run(decode).getFirst().doubles();
     }
     return logits;
   }
@@ -74,8 +76,9 @@ class GenerationGraphsTest {
 
   @Test
   void aNarrowCacheStaysNarrow() {
-    GenerationGraphs graphs = GenerationGraphs.of(new Gpt(), CONFIG, 4, DataType.BF16);
-    for (Graph graph : List.of(graphs.prefill(), graphs.decode())) {
+    Graph prefill = GenerationGraphs.prefill(new Gpt(), CONFIG, 4, DataType.BF16).graph();
+    Graph decode = GenerationGraphs.decode(new Gpt(), CONFIG, DataType.BF16).graph();
+    for (Graph graph : List.of(prefill, decode)) {
       assertEquals(DataType.F32, graph.outputValues().getFirst().dtype());
       for (Value cache : graph.inputs(Graph.Kind.STATE)) {
         assertEquals(TensorType.of(DataType.BF16, 2, 2, 6, 2), cache.type());

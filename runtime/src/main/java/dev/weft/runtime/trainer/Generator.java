@@ -3,20 +3,19 @@ package dev.weft.runtime.trainer;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
-import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
-import dev.weft.core.op.Tensor;
 import dev.weft.core.trace.Parameter;
-import dev.weft.core.trace.Trace;
 import dev.weft.core.trace.Traced;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Executable;
 import dev.weft.nn.model.GenerativeModel;
 import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.step.GenerationGraphs;
+import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import java.lang.foreign.MemorySegment;
@@ -59,7 +58,7 @@ public final class Generator implements AutoCloseable {
     allocate("values", cache);
     allocate("token", TensorType.of(DataType.I64, 1, 1));
     allocate("position", TensorType.scalar(DataType.I64));
-    Traced traced = trace("decode", TensorType.of(DataType.I64, 1, 1), false);
+    Traced traced = GenerationGraphs.decode(generative, model, dtype);
     for (Parameter parameter : traced.parameters()) {
       allocate(parameter.name(), parameter.type());
       MemorySegment target = buffer(parameter.name()).segment();
@@ -91,50 +90,10 @@ public final class Generator implements AutoCloseable {
     return Objects.requireNonNull(buffers.get(name), name);
   }
 
-  private Traced trace(String name, TensorType tokens, boolean prefill) {
-    TensorType cache = buffer("keys").type();
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("token", tokens);
-    data.put("position", TensorType.scalar(DataType.I64));
-    data.put("keys", cache);
-    data.put("values", cache);
-    Traced traced =
-        Trace.trace(
-            name,
-            dtype,
-            false,
-            data,
-            (scope, given) -> {
-              Tensor token = Objects.requireNonNull(given.get("token"));
-              Tensor position = Objects.requireNonNull(given.get("position"));
-              var state =
-                  new GenerativeModel.Cache(
-                      Objects.requireNonNull(given.get("keys")),
-                      Objects.requireNonNull(given.get("values")));
-              GenerativeModel.Continuation next =
-                  prefill
-                      ? generative.prefill(scope, model, token, position, state)
-                      : generative.decode(scope, model, token, position, state);
-              return List.of(next.logits(), next.cache().keys(), next.cache().values());
-            });
-    Graph graph = traced.graph();
-    List<Graph.Output> outputs = graph.outputs();
-    Graph donating =
-        new Graph(
-            name,
-            graph.inputs(),
-            graph.nodes(),
-            List.of(
-                outputs.get(0),
-                new Graph.Output(outputs.get(1).value(), graph.input("keys").orElseThrow()),
-                new Graph.Output(outputs.get(2).value(), graph.input("values").orElseThrow())));
-    return traced.withGraph(Optimize.optimize(donating));
-  }
-
   private Executable load(Graph graph, String token) {
     Map<Value, DeviceBuffer> bound = new HashMap<>();
     for (Value input : graph.inputValues()) {
-      bound.put(input, buffer(input.name().equals("token") ? token : input.name()));
+      bound.put(input, buffer(input.name().equals(StepGraphs.TOKENS) ? token : input.name()));
     }
     return device.load(graph, bound);
   }
@@ -197,7 +156,8 @@ public final class Generator implements AutoCloseable {
               TensorType type = TensorType.of(DataType.I64, 1, n);
               allocate("prompt" + n, type);
               prompts.put(n, buffer("prompt" + n));
-              return load(trace("prefill" + n, type, true).graph(), "prompt" + n);
+              return load(
+                  GenerationGraphs.prefill(generative, model, n, dtype).graph(), "prompt" + n);
             });
     MemorySegment tokens = Objects.requireNonNull(prompts.get(length)).segment();
     for (int i = 0; i < length; i++) {

@@ -78,8 +78,7 @@ public final class Session implements AutoCloseable {
     this.device = device;
     this.optimizer = spec.optimizer();
     this.graphs =
-        StepGraphs.of(
-            spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
+        StepGraphs.of(spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
     for (Parameter parameter : graphs.parameters()) {
       allocate(parameter.name(), parameter.type());
       for (String slot : optimizer.slots()) {

@@ -74,6 +74,8 @@ public record TrainConfig(
           "gpt", 1, 1400, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
           0, 500, 3, 0, 10, "adamw", 0, "");
 
+  private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
+
   private static final ObjectMapper JSON =
       strict(
           JsonMapper.builder()
@@ -202,17 +204,11 @@ public record TrainConfig(
 
   /** The type that the model computes in. */
   public DataType computeType() {
-    DataType type;
-    try {
-      type = DataType.parse(dtype);
-    } catch (IllegalArgumentException e) {
-      throw new UserException("dtype must be f32 or f64, found '" + dtype + "'", e);
-    }
-    if (type != DataType.F32 && type != DataType.F64) {
-      throw new UserException(
-          "training in " + dtype + " is not supported yet; dtype must be f32 or f64");
-    }
-    return type;
+    return DTYPES.stream()
+        .filter(type -> type.text().equals(dtype))
+        .findFirst()
+        .orElseThrow(
+            () -> new UserException("dtype must be f32, bf16 or f64, found '" + dtype + "'"));
   }
 
   public Optimizer optimizerRule() {
