@@ -195,15 +195,17 @@ public final class MixedPrecision {
       return before;
     }
     Node maker = makers.get(value);
-    boolean view =
-        weak.contains(value)
-            && maker != null
-            && (maker.op() instanceof Broadcast
-                || maker.op() instanceof Reshape
-                || maker.op() instanceof Transpose);
+    Op op = new Cast(type);
+    Value source = value;
     // The small source is cast, not what was spread out from it.
-    Op op = view ? maker.op() : new Cast(type);
-    Value source = view ? as(maker.input(0), type) : value;
+    if (weak.contains(value)
+        && maker != null
+        && (maker.op() instanceof Broadcast
+            || maker.op() instanceof Reshape
+            || maker.op() instanceof Transpose)) {
+      op = maker.op();
+      source = as(maker.input(0), type);
+    }
     Value result =
         builder.add(op, List.of(source), List.of(value.name() + "." + type.text())).getFirst();
     known.put(value, result);

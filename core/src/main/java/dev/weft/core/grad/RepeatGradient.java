@@ -50,6 +50,7 @@ final class RepeatGradient {
   private final List<Integer> slicesRead = new ArrayList<>();
   private final List<Integer> unchangingRead = new ArrayList<>();
 
+  @SuppressWarnings("NullAway.Init") // plan() sets forward and backward
   private RepeatGradient(Node node, Set<Value> active, Set<Value> used, Set<Value> seeded) {
     this.node = node;
     this.repeat = (Repeat) node.op();
@@ -239,9 +240,7 @@ final class RepeatGradient {
     if (producer != null && again.contains(producer)) {
       return;
     }
-    boolean remake =
-        producer != null && (isDerivable(value, producers, free, derivable) || isView(producer));
-    if (!remake) {
+    if (producer == null || !(isDerivable(value, producers, free, derivable) || isView(producer))) {
       saved.add(value);
       return;
     }

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The absolute value of each element. */
 public record Abs() implements UnaryOp {
@@ -22,7 +23,7 @@ public record Abs() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     Tensor dy = adjoint.cotangent();
     return List.of(

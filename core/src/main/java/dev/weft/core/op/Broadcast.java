@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A tensor repeated along new dims.
@@ -82,7 +83,7 @@ public record Broadcast(Shape shape, List<Integer> dims) implements Primitive {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     var summed = new ArrayList<Integer>();
     for (int dim = 0; dim < shape.rank(); dim++) {
       if (!dims.contains(dim)) {

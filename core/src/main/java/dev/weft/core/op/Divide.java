@@ -4,6 +4,7 @@ import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The quotient of two tensors, element by element; integers are rounded down. */
 public record Divide() implements BinaryOp {
@@ -30,7 +31,7 @@ public record Divide() implements BinaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     Tensor da = dy.dividedBy(adjoint.input(1));
     return List.of(da, da.times(adjoint.output(0)).negate());

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The exponential of each element. */
 public record Exp() implements UnaryOp {
@@ -17,7 +18,7 @@ public record Exp() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(adjoint.cotangent().times(adjoint.output(0)));
   }
 }

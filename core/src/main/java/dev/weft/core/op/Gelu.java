@@ -6,6 +6,7 @@ import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The Gaussian error linear unit, x times the normal distribution function of x. */
 public record Gelu(Form form) implements Composite {
@@ -50,7 +51,7 @@ public record Gelu(Form form) implements Composite {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(Tensor.one(new GeluGradient(form), adjoint.cotangent(), adjoint.input(0)));
   }
 

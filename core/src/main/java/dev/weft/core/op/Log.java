@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The natural logarithm of each element. */
 public record Log() implements UnaryOp {
@@ -22,7 +23,7 @@ public record Log() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     Tensor y = adjoint.output(0);
     Tensor dy = adjoint.cotangent();

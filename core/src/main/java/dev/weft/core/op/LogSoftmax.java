@@ -6,6 +6,7 @@ import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The logarithms of {@link Softmax}.
@@ -46,7 +47,7 @@ public record LogSoftmax(int dim) implements Composite {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     Tensor total = dy.sum(List.of(dim)).alongside(dy, dim);
     return List.of(dy.minus(adjoint.output(0).exp().times(total)));

@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The matrix product: {@code [..., m, k]} by {@code [k, n]}, or by {@code [..., k, n]} with the
@@ -119,7 +120,7 @@ public record Matmul() implements Primitive {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor a = adjoint.input(0);
     Tensor b = adjoint.input(1);
     Tensor dy = adjoint.cotangent();

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The larger of two elements; the gradient of a tie is shared. */
 public record Maximum() implements BinaryOp {
@@ -23,7 +24,7 @@ public record Maximum() implements BinaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor a = adjoint.input(0);
     Tensor b = adjoint.input(1);
     Tensor dy = adjoint.cotangent();

@@ -7,6 +7,7 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The mean over some dims. */
 public record Mean(List<Integer> dims) implements Reduction {
@@ -47,7 +48,7 @@ public record Mean(List<Integer> dims) implements Reduction {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     double count = (double) x.shape().elements() / adjoint.output(0).shape().elements();
     return List.of(adjoint.cotangent().times(1 / count).broadcast(x.shape(), keptDims(x.shape())));

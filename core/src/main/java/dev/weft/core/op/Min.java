@@ -8,6 +8,7 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The smallest element over some dims; its gradient is shared by equals. */
 public record Min(List<Integer> dims) implements Reduction {
@@ -52,7 +53,7 @@ public record Min(List<Integer> dims) implements Reduction {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     List<Integer> kept = keptDims(x.shape());
     Tensor chosen = x.equalTo(adjoint.output(0).broadcast(x.shape(), kept)).cast(x.dtype());

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The product of two tensors, element by element. */
 public record Multiply() implements BinaryOp {
@@ -23,7 +24,7 @@ public record Multiply() implements BinaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     return List.of(dy.times(adjoint.input(1)), dy.times(adjoint.input(0)));
   }

@@ -3,6 +3,7 @@ package dev.weft.core.op;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The negative of each element, of floats or integers. */
 public record Negate() implements UnaryOp {
@@ -40,7 +41,7 @@ public record Negate() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(adjoint.cotangent().negate());
   }
 }

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A tensor with a number added around it.
@@ -86,7 +87,7 @@ public record Pad(List<Long> low, List<Long> high, double value) implements Prim
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     for (int dim = 0; dim < low.size(); dim++) {
       dy = dy.slice(dim, low.get(dim), low.get(dim) + adjoint.input(0).size(dim));

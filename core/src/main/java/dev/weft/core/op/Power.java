@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The first operand to the power of the second. */
 public record Power() implements BinaryOp {
@@ -23,7 +24,7 @@ public record Power() implements BinaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor a = adjoint.input(0);
     Tensor b = adjoint.input(1);
     Tensor dy = adjoint.cotangent();

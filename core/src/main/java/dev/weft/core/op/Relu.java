@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The larger of each element and zero; not-a-number stays. */
 public record Relu() implements UnaryOp {
@@ -22,7 +23,7 @@ public record Relu() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     Tensor dy = adjoint.cotangent();
     return List.of(Tensor.where(x.greater(0), dy, dy.filled(0)));

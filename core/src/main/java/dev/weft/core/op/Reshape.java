@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** The same elements in row-major order in another shape. */
 public record Reshape(Shape shape) implements Primitive {
@@ -130,7 +131,7 @@ public record Reshape(Shape shape) implements Primitive {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(adjoint.cotangent().reshape(adjoint.input(0).shape()));
   }
 

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The logistic function of each element. */
 public record Sigmoid() implements UnaryOp {
@@ -23,7 +24,7 @@ public record Sigmoid() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor y = adjoint.output(0);
     Tensor dy = adjoint.cotangent();
     return List.of(dy.times(y.times(y.negate().plus(1))));

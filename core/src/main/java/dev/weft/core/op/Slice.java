@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A part of each dim.
@@ -119,7 +120,7 @@ public record Slice(List<Long> starts, List<Long> limits, List<Long> strides) im
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     Shape shape = adjoint.input(0).shape();
     // Put zeros between the taken elements, then around them.

@@ -6,6 +6,7 @@ import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The exponentials along a dim, scaled to sum to one.
@@ -46,7 +47,7 @@ public record Softmax(int dim) implements Composite {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(Tensor.one(new SoftmaxGradient(dim), adjoint.cotangent(), adjoint.output(0)));
   }
 

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The square root of each element. */
 public record Sqrt() implements UnaryOp {
@@ -23,7 +24,7 @@ public record Sqrt() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor y = adjoint.output(0);
     Tensor dy = adjoint.cotangent();
     return List.of(dy.dividedBy(y.times(2)));

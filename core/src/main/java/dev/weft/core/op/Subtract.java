@@ -4,6 +4,7 @@ import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The difference of two tensors, element by element. */
 public record Subtract() implements BinaryOp {
@@ -26,7 +27,7 @@ public record Subtract() implements BinaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(adjoint.cotangent(), adjoint.cotangent().negate());
   }
 }

@@ -6,6 +6,7 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /** The sum over some dims. */
 public record Sum(List<Integer> dims) implements Reduction {
@@ -29,7 +30,7 @@ public record Sum(List<Integer> dims) implements Reduction {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor x = adjoint.input(0);
     return List.of(adjoint.cotangent().broadcast(x.shape(), keptDims(x.shape())));
   }

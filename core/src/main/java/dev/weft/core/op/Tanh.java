@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The hyperbolic tangent of each element. */
 public record Tanh() implements UnaryOp {
@@ -22,7 +23,7 @@ public record Tanh() implements UnaryOp {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor y = adjoint.output(0);
     Tensor dy = adjoint.cotangent();
     return List.of(dy.times(y.times(y).negate().plus(1)));

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The dims in another order.
@@ -61,7 +62,7 @@ public record Transpose(List<Integer> permutation) implements Primitive {
   }
 
   @Override
-  public List<Tensor> gradient(Adjoint adjoint) {
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     var inverse = new ArrayList<>(permutation);
     for (int i = 0; i < permutation.size(); i++) {
       inverse.set(permutation.get(i), i);

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiFunction;
 
 /**
@@ -213,7 +214,9 @@ public final class Scope {
     stacked.forEach(t -> operands.add(t.value()));
     parameterSlices.forEach(
         (slice, whole) -> {
-          arguments.add(new Graph.Input(innerLevel.parameters.get(slice), Graph.Kind.PARAMETER));
+          arguments.add(
+              new Graph.Input(
+                  Objects.requireNonNull(innerLevel.parameters.get(slice)), Graph.Kind.PARAMETER));
           operands.add(whole);
         });
     inner

@@ -16,6 +16,7 @@ import dev.weft.core.trace.Trace;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.function.Function;
 
@@ -35,7 +36,8 @@ final class Differences {
             DataType.F64,
             true,
             data,
-            (scope, batch) -> List.of(model.apply(scope).apply(batch.get("x"))))
+            (scope, batch) ->
+                List.of(model.apply(scope).apply(Objects.requireNonNull(batch.get("x")))))
         .graph();
   }
 

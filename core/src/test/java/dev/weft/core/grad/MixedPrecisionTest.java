@@ -24,6 +24,7 @@ import dev.weft.core.trace.Trace;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -65,7 +66,7 @@ class MixedPrecisionTest {
             DataType.F32,
             true,
             Map.of("ids", TensorType.of(DataType.I64, 2, 3)),
-            (m, batch) -> List.of(model(m, batch.get("ids"))))
+            (m, batch) -> List.of(model(m, Objects.requireNonNull(batch.get("ids")))))
         .graph();
   }
 
@@ -188,7 +189,9 @@ class MixedPrecisionTest {
                 DataType.F32,
                 false,
                 Map.of("cache", TensorType.of(DataType.F32, 2, 4)),
-                (m, batch) -> List.of(batch.get("cache").matmul(parameter(m, "w", 4, 4))))
+                (m, batch) ->
+                    List.of(
+                        Objects.requireNonNull(batch.get("cache")).matmul(parameter(m, "w", 4, 4))))
             .graph();
     Value cache = graph.inputValues().getFirst();
     Graph donated =
