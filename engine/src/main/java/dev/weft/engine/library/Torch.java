@@ -9,6 +9,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -80,7 +81,7 @@ public final class Torch {
 
   /** libtorch's number for an element type. */
   public int code(DataType type) {
-    return codes.get(type);
+    return Objects.requireNonNull(codes.get(type));
   }
 
   /** The element type that libtorch gives this number; empty for one that Weft does not have. */

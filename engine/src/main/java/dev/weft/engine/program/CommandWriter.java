@@ -28,8 +28,10 @@ final class CommandWriter {
   private final List<Command> commands = new ArrayList<>();
   private final Set<Buffer> buffers = new LinkedHashSet<>();
 
-  // Of the item being written:
+  // Of the item being written, which write() sets:
+  @SuppressWarnings("NullAway.Init")
   private Item item;
+
   private int position;
   private Map<Integer, Operand> temporaries = new HashMap<>();
   private Map<Integer, Operand> replacedInputs = new HashMap<>();
@@ -37,7 +39,6 @@ final class CommandWriter {
   CommandWriter(Placement placement, Map<Buffer, Literal> constants) {
     this.placement = placement;
     this.constants = constants;
-    this.item = placement.items().isEmpty() ? null : placement.items().getFirst();
   }
 
   List<Command> write() {

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -235,7 +236,9 @@ public final class Executable implements AutoCloseable {
                     literal,
                     memory
                         .segment()
-                        .asSlice(addresses.get(buffer) - memory.address(), buffer.bytes)));
+                        .asSlice(
+                            Objects.requireNonNull(addresses.get(buffer)) - memory.address(),
+                            buffer.bytes)));
     constantAddresses = addresses;
     var linker = new Linker(device.kind(), device.memory(), opened, scratch.address(), addresses);
     steps = program.commands().stream().map(linker::link).toArray(Step[]::new);
