@@ -52,7 +52,7 @@ final class DoctorCommand implements Callable<Integer> {
             Machine.matmulPeak(dtype, cores) / 1e9);
       }
     } catch (UserException e) {
-      problems += problem(e.getMessage());
+      problems += problem(String.valueOf(e.getMessage()));
     }
     System.out.println(problems == 0 ? "no problems" : problems + " problems");
     return problems == 0 ? 0 : Main.USER_MISTAKE;

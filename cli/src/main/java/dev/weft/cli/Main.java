@@ -3,6 +3,7 @@ package dev.weft.cli;
 import dev.weft.core.cluster.UserException;
 import dev.weft.engine.buffer.OutOfDeviceMemoryException;
 import java.io.PrintWriter;
+import java.util.Objects;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -41,14 +42,21 @@ public final class Main implements Runnable {
   /** Runs a command; gives the exit code: 0, 2 for the user's mistake, 1 for a fault of Weft's. */
   public static int run(String... arguments) {
     CommandLine line = new CommandLine(new Main());
-    ConfigOptions.addTo(line.getSubcommands().get("train"));
-    ConfigOptions.addTo(line.getSubcommands().get("bench").getSubcommands().get("step"));
-    for (CommandLine inspect : line.getSubcommands().get("inspect").getSubcommands().values()) {
+    ConfigOptions.addTo(command(line, "train"));
+    ConfigOptions.addTo(command(line, "bench", "step"));
+    for (CommandLine inspect : command(line, "inspect").getSubcommands().values()) {
       ConfigOptions.addTo(inspect);
     }
     line.setExecutionExceptionHandler(Main::report);
     line.setCaseInsensitiveEnumValuesAllowed(true);
     return line.execute(arguments);
+  }
+
+  private static CommandLine command(CommandLine line, String... path) {
+    for (String name : path) {
+      line = Objects.requireNonNull(line.getSubcommands().get(name));
+    }
+    return line;
   }
 
   private static int report(
