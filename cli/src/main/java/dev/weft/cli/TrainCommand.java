@@ -3,11 +3,11 @@ package dev.weft.cli;
 import dev.weft.core.cluster.UserException;
 import dev.weft.nn.model.GenerativeModel;
 import dev.weft.runtime.checkpoint.Checkpoint;
+import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.Generator;
 import dev.weft.runtime.trainer.TrainConfig;
 import dev.weft.runtime.trainer.Trainer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -41,13 +41,25 @@ final class TrainCommand implements Callable<Integer> {
     if (resume != null) {
       sameModel(base, config);
     }
-    Path directory = resume == null ? Runs.directory(config.name()) : resume;
-    if (resume == null && Files.exists(directory.resolve("config.yaml"))) {
-      directory = free(config.name());
-      config = renamed(config, directory.getFileName().toString());
+    if (resume == null) {
+      config = renamed(config, RunDirectory.unusedName(Runs.DIRECTORY, config.name()));
     }
+    // Opened last: a mistake in the options must not leave an empty run.
+    config.computeType();
+    config.modelConfig();
+    Trainer.dataset(config);
+    try (RunDirectory run =
+        resume == null
+            ? RunDirectory.create(Runs.DIRECTORY, config.name(), config.toTree())
+            : RunDirectory.resume(resume)) {
+      return train(config, run);
+    }
+  }
+
+  private int train(TrainConfig config, RunDirectory run) {
+    Path directory = run.path();
     LiveLine progress = new LiveLine(System.out, quiet);
-    Trainer trainer = new Trainer(config, directory, progress);
+    Trainer trainer = new Trainer(config, run, progress);
     CountDownLatch done = new CountDownLatch(1);
     Thread hook =
         new Thread(
@@ -117,15 +129,6 @@ final class TrainCommand implements Callable<Integer> {
       throw new UserException(
           "--resume goes on with the run's own model, data, batch, seed, dtype and optimizer: leave"
               + " these options out, or start a new run");
-    }
-  }
-
-  private static Path free(String name) {
-    for (int number = 2; ; number++) {
-      Path candidate = Runs.directory(name + "-" + number);
-      if (!Files.exists(candidate.resolve("config.yaml"))) {
-        return candidate;
-      }
     }
   }
 

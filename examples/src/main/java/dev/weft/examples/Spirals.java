@@ -45,7 +45,14 @@ public final class Spirals {
                   Tensor losses = Tensor.one(new CrossEntropy(-1), logits, batch.get("classes"));
                   return new Loss(losses.sum(), m.constant(DataType.F32, BATCH));
                 },
-                data, 1, DataType.F32, optimizer, 1, 1, 1, Bytes.parse("1GiB")))) {
+                data,
+                1,
+                DataType.F32,
+                optimizer,
+                1,
+                1,
+                1,
+                Bytes.parse("1GiB")))) {
       session.initialize();
       for (int step = 1; step <= steps; step++) {
         session.step(step, 5e-3, (_, input) -> points(random, input));

@@ -122,7 +122,13 @@ final class KernelConformanceTest {
           int place = i;
           assertTrue(
               equal,
-              () -> "element " + place + ": expected " + wanted.asDouble(place) + ", found " + found.asDouble(place));
+              () ->
+                  "element "
+                      + place
+                      + ": expected "
+                      + wanted.asDouble(place)
+                      + ", found "
+                      + found.asDouble(place));
         }
       }
     } finally {

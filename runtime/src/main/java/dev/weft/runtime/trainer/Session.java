@@ -18,7 +18,6 @@ import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.Safetensors;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.data.EvaluationWindows;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -312,20 +311,6 @@ public final class Session implements AutoCloseable {
           name + suffix, new TensorData(parameter.sliceType(), whole.asSlice(offset, bytes)));
       offset += bytes;
     }
-  }
-
-  /** The same tensors in memory of their own, so that training may go on. */
-  static SequencedMap<String, TensorData> copy(SequencedMap<String, TensorData> tensors) {
-    var copies = new LinkedHashMap<String, TensorData>();
-    Arena arena = Arena.ofAuto();
-    tensors.forEach(
-        (name, tensor) -> {
-          MemorySegment copy = arena.allocate(Math.max(1, tensor.data().byteSize()), 64);
-          MemorySegment exact = copy.asSlice(0, tensor.data().byteSize());
-          exact.copyFrom(tensor.data());
-          copies.put(name, new TensorData(tensor.type(), exact));
-        });
-    return copies;
   }
 
   /**

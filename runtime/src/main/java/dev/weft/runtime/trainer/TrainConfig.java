@@ -14,6 +14,7 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.runtime.run.RunDirectory;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -71,7 +72,7 @@ public record TrainConfig(
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
       new TrainConfig(
-          "gpt", 1, 1400, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
+          "gpt", 1, 1000, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
           0, 500, 3, 0, 10, "adamw", 0, "");
 
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -178,6 +179,18 @@ public record TrainConfig(
     } catch (JsonProcessingException e) {
       throw new UserException(source + ": " + e.getOriginalMessage(), e);
     }
+  }
+
+  /**
+   * The configuration that a run's folder holds.
+   *
+   * @throws UserException if it is none
+   */
+  public static TrainConfig of(RunDirectory run) {
+    if (run.config() instanceof ObjectNode tree) {
+      return DEFAULT.with(tree, "the configuration of '" + run.path() + "'");
+    }
+    throw new UserException("'" + run.path() + "' has no configuration that could be read");
   }
 
   /** This configuration with what a YAML file says. */

@@ -17,10 +17,9 @@ import dev.weft.runtime.data.TextFile;
 import dev.weft.runtime.data.TextSource;
 import dev.weft.runtime.data.TokenDataset;
 import dev.weft.runtime.data.TrigramTable;
-import java.io.IOException;
-import java.nio.file.Files;
+import dev.weft.runtime.run.MetricsLog;
+import dev.weft.runtime.run.RunDirectory;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -36,13 +35,14 @@ public final class Trainer {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final TrainConfig config;
-  private final Path directory;
+  private final RunDirectory run;
   private final Progress progress;
   private volatile boolean stopped;
 
-  public Trainer(TrainConfig config, Path directory, Progress progress) {
+  /** A trainer that writes into a run's folder, which stays the caller's to close. */
+  public Trainer(TrainConfig config, RunDirectory run, Progress progress) {
     this.config = config;
-    this.directory = directory;
+    this.run = run;
     this.progress = progress;
   }
 
@@ -91,8 +91,7 @@ public final class Trainer {
     EvaluationWindows validation =
         EvaluationWindows.of(
             "the held-out text", dataset.validation(), config.sequence(), rows, TokenModel.IGNORED);
-    CheckpointStore store =
-        CheckpointStore.forTraining(directory.resolve("checkpoints"), config.keep());
+    CheckpointStore store = run.checkpoints(config.keep());
     try (Session session = Session.open(config)) {
       long first = 1;
       if (resume) {
@@ -100,7 +99,6 @@ public final class Trainer {
       } else {
         session.initialize();
       }
-      write("config.yaml", config.toYaml());
       return loop(session, store, sampler, validation, dataset, first);
     }
   }
@@ -115,13 +113,13 @@ public final class Trainer {
     double peak = Machine.matmulPeak(config.computeType(), session.device().threads());
     long predicted = session.predictedPeak().count();
     var schedule = new Schedule(config.learningRate(), config.warmup(), config.steps());
-    keepMetricsBefore(first);
     long start = System.nanoTime();
     long logged = start;
     long loggedStep = first - 1;
     long step = first - 1;
     long saved = first - 1;
-    try (var prefetcher = new Prefetcher(sampler, first, 2);
+    try (var metrics = run.metrics(first - 1);
+        var prefetcher = new Prefetcher(sampler, first, 2);
         var saver = new AsyncSaver(store)) {
       while (step < config.steps() && !stopped) {
         step++;
@@ -140,6 +138,7 @@ public final class Trainer {
           double seconds = (now - logged) * 1e-9 / (step - loggedStep);
           double flops = session.flopsPerStep() / seconds;
           log(
+              metrics,
               new Progress.Logged(
                   step,
                   config.steps(),
@@ -183,11 +182,11 @@ public final class Trainer {
     summary.put("seconds", seconds);
     summary.put("peak_memory_bytes", session.device().memory().peak().count());
     summary.put("predicted_peak_memory_bytes", predicted);
-    write("summary.json", summary.toPrettyString() + "\n");
+    run.writeSummary(summary);
     return new Summary(true, step, loss, trigram);
   }
 
-  private void log(Progress.Logged step) {
+  private void log(MetricsLog metrics, Progress.Logged step) {
     ObjectNode line = JSON.createObjectNode();
     line.put("step", step.step());
     line.put("loss", step.loss());
@@ -197,35 +196,8 @@ public final class Trainer {
     line.put("flops_per_second", step.flopsPerSecond());
     line.put("memory_bytes", step.memoryBytes());
     line.put("seconds", step.seconds());
-    try {
-      Files.writeString(
-          directory.resolve("metrics.jsonl"),
-          line + "\n",
-          StandardOpenOption.CREATE,
-          StandardOpenOption.APPEND);
-    } catch (IOException e) {
-      throw new UserException("cannot write to '" + directory + "': " + e, e);
-    }
+    metrics.append(line);
     progress.logged(step);
-  }
-
-  /** Metrics of steps that a resumed run will do again are dropped. */
-  private void keepMetricsBefore(long first) {
-    Path file = directory.resolve("metrics.jsonl");
-    try {
-      if (!Files.exists(file)) {
-        return;
-      }
-      var kept = new ArrayList<String>();
-      for (String line : Files.readAllLines(file)) {
-        if (!line.isBlank() && JSON.readTree(line).path("step").asLong(first) < first) {
-          kept.add(line);
-        }
-      }
-      Files.write(file, kept);
-    } catch (IOException e) {
-      throw new UserException("cannot read or write '" + file + "': " + e, e);
-    }
   }
 
   private Checkpoint.Content content(Session session, TokenDataset dataset, long step) {
@@ -234,8 +206,7 @@ public final class Trainer {
     state.put("threads", session.device().threads());
     state.put("libtorch", Torch.instance().version().toString());
     state.set("config", config.toTree());
-    return new Checkpoint.Content(
-        step, Session.copy(session.model()), Session.copy(session.optimizer()), state);
+    return new Checkpoint.Content(step, session.model(), session.optimizer(), state);
   }
 
   private long restore(Session session, CheckpointStore store, TokenDataset dataset) {
@@ -246,7 +217,7 @@ public final class Trainer {
                 () ->
                     new UserException(
                         "'"
-                            + directory
+                            + run.path()
                             + "' has no checkpoint to go on from; train without --resume"));
     try (Checkpoint checkpoint = latest) {
       ObjectNode state = checkpoint.state();
@@ -268,22 +239,6 @@ public final class Trainer {
     if (!then.equals(now)) {
       throw new UserException(
           "the run cannot go on as it was: its " + what + " was " + then + ", now it is " + now);
-    }
-  }
-
-  private void write(String file, String text) {
-    try {
-      Files.createDirectories(directory);
-      Path target = directory.resolve(file);
-      Path temporary = directory.resolve("." + file + ".new");
-      Files.writeString(temporary, text);
-      Files.move(
-          temporary,
-          target,
-          java.nio.file.StandardCopyOption.ATOMIC_MOVE,
-          java.nio.file.StandardCopyOption.REPLACE_EXISTING);
-    } catch (IOException e) {
-      throw new UserException("cannot write '" + file + "' in '" + directory + "': " + e, e);
     }
   }
 }

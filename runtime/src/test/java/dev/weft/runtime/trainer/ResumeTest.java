@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.runtime.run.RunDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,8 +26,16 @@ final class ResumeTest {
 
   /** What the process that is killed runs. */
   public static void main(String[] arguments) {
-    new Trainer(config(Path.of(arguments[0])), Path.of(arguments[1]), new Silent())
-        .train(Boolean.parseBoolean(arguments[2]));
+    train(config(Path.of(arguments[0])), Path.of(arguments[1]), false);
+  }
+
+  private static void train(TrainConfig config, Path run, boolean resume) {
+    Path runs = run.getParent();
+    String name = run.getFileName().toString();
+    try (RunDirectory directory =
+        resume ? RunDirectory.resume(run) : RunDirectory.create(runs, name, config.toTree())) {
+      new Trainer(config, directory, new Silent()).train(resume);
+    }
   }
 
   private record Silent() implements Progress {
@@ -59,7 +68,7 @@ final class ResumeTest {
     Path text = directory.resolve("text.txt");
     Files.writeString(text, "The cat sat on the mat, and the dog looked on. ".repeat(200));
     Path straight = directory.resolve("straight");
-    new Trainer(config(text), straight, new Silent()).train(false);
+    train(config(text), straight, false);
 
     Path broken = directory.resolve("broken");
     Process process = start(text, broken);
@@ -71,7 +80,7 @@ final class ResumeTest {
     process.destroyForcibly().waitFor();
     assertTrue(Files.exists(checkpoint), "the process saved before it was killed");
 
-    new Trainer(config(text), broken, new Silent()).train(true);
+    train(config(text), broken, true);
     for (String file : List.of("model.safetensors", "optimizer.safetensors")) {
       Path last = Path.of("checkpoints/step-%08d".formatted(STEPS), file);
       assertArrayEquals(
@@ -99,8 +108,7 @@ final class ResumeTest {
             System.getProperty("java.class.path"),
             ResumeTest.class.getName(),
             text.toString(),
-            run.toString(),
-            "false")
+            run.toString())
         .inheritIO()
         .start();
   }
