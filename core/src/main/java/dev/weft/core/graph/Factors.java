@@ -12,7 +12,8 @@ import java.util.stream.Collectors;
  *
  * <p>Text: {@code "b s h, h k -> b s k"}; {@code "(b s) h -> b s h"}. A dim of no factor is {@code
  * ()}. Marks stand behind a factor's name: {@code h!} must stay whole, {@code h~} needs its
- * neighbours' rows (a halo), {@code h^max} reduces by maximum instead of a sum.
+ * neighbours' rows (a halo), {@code h^max} reduces by maximum instead of a sum, {@code h^scan} and
+ * {@code h^top} run or choose along it.
  *
  * @param inputs per input, per dim, the factors of that dim
  * @param outputs likewise
@@ -20,10 +21,17 @@ import java.util.stream.Collectors;
  */
 public record Factors(
     List<List<List<String>>> inputs, List<List<List<String>>> outputs, Map<String, Mark> marks) {
-  /** What a factor demands when it is split. */
+  /**
+   * What a factor demands when it is split. {@code HALO}: the op is {@link Windowed}, and the dims
+   * of the factor may differ in size. {@code SCAN}: results run along the dim, so that a part needs
+   * the totals of the parts before it (after it, if the op runs in reverse). {@code TOP_K}: the
+   * results are the first of all along the dim, to be chosen from the first of each part.
+   */
   public enum Mark {
     WHOLE("!"),
     HALO("~"),
+    SCAN("^scan"),
+    TOP_K("^top"),
     MAX("^max"),
     MIN("^min");
 

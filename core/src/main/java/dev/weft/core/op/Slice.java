@@ -7,6 +7,8 @@ import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Window;
+import dev.weft.core.graph.Windowed;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -20,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  * @param limits one behind the last index of each dim
  * @param strides the distance between indices taken, at least 1
  */
-public record Slice(List<Long> starts, List<Long> limits, List<Long> strides) implements Primitive {
+public record Slice(List<Long> starts, List<Long> limits, List<Long> strides)
+    implements Primitive, Windowed {
   static final OpEntry ENTRY =
       OpEntry.of(
           Slice.class,
@@ -70,22 +73,63 @@ public record Slice(List<Long> starts, List<Long> limits, List<Long> strides) im
     return List.of(inputs.getFirst().with(Shape.of(sizes)));
   }
 
+  private boolean isWhole(int dim, Shape shape) {
+    return starts.get(dim) == 0 && limits.get(dim) == shape.size(dim) && strides.get(dim) == 1;
+  }
+
   @Override
   public Factors factors(List<TensorType> inputs) {
     Shape shape = inputs.getFirst().shape();
-    var from = new ArrayList<List<String>>();
-    var to = new ArrayList<List<String>>();
-    Factors marks = new Factors(List.of(), List.of(), Map.of());
+    List<List<String>> dims = Factors.named("d", shape.rank());
+    Factors factors = new Factors(List.of(dims), List.of(dims), Map.of());
     for (int dim = 0; dim < shape.rank(); dim++) {
-      boolean all =
-          starts.get(dim) == 0 && limits.get(dim) == shape.size(dim) && strides.get(dim) == 1;
-      from.add(List.of(all ? "d" + dim : "i" + dim));
-      to.add(List.of(all ? "d" + dim : "o" + dim));
-      if (!all) {
-        marks = marks.mark("i" + dim, Factors.Mark.WHOLE).mark("o" + dim, Factors.Mark.WHOLE);
+      if (!isWhole(dim, shape)) {
+        factors = factors.mark("d" + dim, Factors.Mark.HALO);
       }
     }
-    return new Factors(List.of(from), List.of(to), marks.marks());
+    return factors;
+  }
+
+  @Override
+  public List<Link> links(List<TensorType> inputs) {
+    Shape shape = inputs.getFirst().shape();
+    var links = new ArrayList<Link>();
+    for (int dim = 0; dim < shape.rank(); dim++) {
+      if (!isWhole(dim, shape)) {
+        List<Place> place = List.of(new Place(0, dim));
+        long high = limits.get(dim) - shape.size(dim);
+        var window = new Window(1, strides.get(dim), -starts.get(dim), high, 1, 1);
+        links.add(new Link("d" + dim, place, List.of(), place, window));
+      }
+    }
+    return links;
+  }
+
+  @Override
+  public Op withWindows(List<TensorType> inputs, Map<String, Window> windows) {
+    var from = new ArrayList<>(starts);
+    var to = new ArrayList<>(limits);
+    for (int dim = 0; dim < starts.size(); dim++) {
+      Window window = windows.get("d" + dim);
+      if (window != null) {
+        long start = -window.padLow();
+        long steps = window.steps(inputs.getFirst().size(dim));
+        long limit = steps == 0 ? start : start + (steps - 1) * window.stride() + 1;
+        if (start < 0 || limit > inputs.getFirst().size(dim)) {
+          throw new IllegalArgumentException(
+              "slice: " + window + " reaches beyond dim " + dim + " of " + inputs.getFirst());
+        }
+        from.set(dim, start);
+        to.set(dim, limit);
+      }
+    }
+    return new Slice(from, to, strides);
+  }
+
+  /** Nothing lies beyond: a slice touches its input only. */
+  @Override
+  public double outside(int input) {
+    return 0;
   }
 
   /** Dims that are taken whole become as long as the part's. */
@@ -123,26 +167,14 @@ public record Slice(List<Long> starts, List<Long> limits, List<Long> strides) im
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     Shape shape = adjoint.input(0).shape();
-    // Put zeros between the taken elements, then around them.
+    var interior = new ArrayList<Long>();
+    var high = new ArrayList<Long>();
     for (int dim = 0; dim < shape.rank(); dim++) {
-      long stride = strides.get(dim);
-      if (stride > 1) {
-        Shape spread = dy.shape().insert(dim + 1, 1);
-        long[] high = new long[spread.rank()];
-        high[dim + 1] = stride - 1;
-        Tensor padded = dy.reshape(spread).pad(new long[spread.rank()], high, 0);
-        dy = padded.reshape(dy.shape().with(dim, dy.size(dim) * stride));
-        long wanted = Math.min(dy.size(dim), shape.size(dim) - starts.get(dim));
-        dy = dy.slice(dim, 0, wanted);
-      }
+      interior.add(strides.get(dim) - 1);
+      long reach = dy.size(dim) == 0 ? 0 : 1 + (dy.size(dim) - 1) * strides.get(dim);
+      high.add(shape.size(dim) - starts.get(dim) - reach);
     }
-    long[] low = new long[shape.rank()];
-    long[] high = new long[shape.rank()];
-    for (int dim = 0; dim < shape.rank(); dim++) {
-      low[dim] = starts.get(dim);
-      high[dim] = shape.size(dim) - low[dim] - dy.size(dim);
-    }
-    return List.of(dy.pad(low, high, 0));
+    return List.of(Tensor.one(new Pad(starts, high, interior, 0), dy));
   }
 
   @Override

@@ -278,7 +278,10 @@ public record Tensor(Builder builder, Value value) {
     return slice(0, index, index + 1).reshape(shape().without(0));
   }
 
-  /** A number added around: so many elements before and behind each dim. */
+  /**
+   * A number added around: so many elements before and behind each dim; negative ones take elements
+   * away.
+   */
   public Tensor pad(long[] low, long[] high, double number) {
     if (java.util.Arrays.stream(low).allMatch(n -> n == 0)
         && java.util.Arrays.stream(high).allMatch(n -> n == 0)) {
@@ -288,6 +291,7 @@ public record Tensor(Builder builder, Value value) {
         new Pad(
             java.util.Arrays.stream(low).boxed().toList(),
             java.util.Arrays.stream(high).boxed().toList(),
+            java.util.Collections.nCopies(rank(), 0L),
             number),
         this);
   }

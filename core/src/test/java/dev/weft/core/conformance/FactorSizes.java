@@ -22,8 +22,8 @@ final class FactorSizes {
   static FactorSizes of(Factors factors, List<TensorType> inputs, List<TensorType> outputs) {
     var result = new FactorSizes();
     var open = new ArrayList<Dim>();
-    collect(factors.inputs(), inputs, open);
-    collect(factors.outputs(), outputs, open);
+    collect(factors, factors.inputs(), inputs, open);
+    collect(factors, factors.outputs(), outputs, open);
     boolean progress = true;
     while (progress) {
       progress = open.removeIf(result::solve);
@@ -37,10 +37,15 @@ final class FactorSizes {
   private record Dim(List<String> factors, long size) {}
 
   private static void collect(
-      List<List<List<String>>> factors, List<TensorType> types, List<Dim> dims) {
+      Factors factors, List<List<List<String>>> side, List<TensorType> types, List<Dim> dims) {
     for (int i = 0; i < types.size(); i++) {
       for (int dim = 0; dim < types.get(i).rank(); dim++) {
-        dims.add(new Dim(factors.get(i).get(dim), types.get(i).size(dim)));
+        List<String> names = side.get(i).get(dim);
+        // Dims under a window are linked, but differ in size.
+        if (names.size() == 1 && factors.marks().get(names.getFirst()) == Factors.Mark.HALO) {
+          continue;
+        }
+        dims.add(new Dim(names, types.get(i).size(dim)));
       }
     }
   }
@@ -72,6 +77,11 @@ final class FactorSizes {
 
   List<String> names() {
     return sizes.keySet().stream().sorted().toList();
+  }
+
+  /** False for a factor under a window, which has a size in each tensor. */
+  boolean isKnown(String factor) {
+    return sizes.containsKey(factor);
   }
 
   long size(String factor) {

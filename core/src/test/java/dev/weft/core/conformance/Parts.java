@@ -34,7 +34,7 @@ final class Parts {
     TensorType type = local(whole.type(), to - from);
     Literal part = Literal.filled(type, 0);
     int index = 0;
-    for (int position : positions(from, to)) {
+    for (int position : positions(whole.type(), from, to)) {
       copy(whole, position, part, index++);
     }
     return part;
@@ -43,7 +43,7 @@ final class Parts {
   /** Writes a part back to its place. */
   void put(Literal part, Literal whole, long from, long to) {
     int index = 0;
-    for (int position : positions(from, to)) {
+    for (int position : positions(whole.type(), from, to)) {
       copy(part, index++, whole, position);
     }
   }
@@ -62,9 +62,15 @@ final class Parts {
   }
 
   /** The places of the part's elements in the whole tensor, in the part's order. */
-  private List<Integer> positions(long from, long to) {
+  private List<Integer> positions(TensorType type, long from, long to) {
     List<String> axes = dims.stream().flatMap(List::stream).toList();
-    Shape whole = Shape.of(axes.stream().mapToLong(sizes::size).toArray());
+    var lengths = new ArrayList<Long>();
+    for (int dim = 0; dim < dims.size(); dim++) {
+      for (String name : dims.get(dim)) {
+        lengths.add(sizes.isKnown(name) ? sizes.size(name) : type.size(dim));
+      }
+    }
+    Shape whole = Shape.of(lengths.stream().mapToLong(Long::longValue).toArray());
     long[] local = whole.sizes();
     long offset = 0;
     for (int axis = 0; axis < local.length; axis++) {
