@@ -121,15 +121,41 @@ public record Pad(List<Long> low, List<Long> high, List<Long> interior, double v
 
   @Override
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
-    Inner inner = inner(inputs.getFirst().shape());
+    return List.of(Kernel.of(calls(inputs.getFirst(), "y0", "x0").toArray(String[]::new)));
+  }
+
+  /**
+   * Calls that pad one tensor into another.
+   *
+   * @param input the type of the source
+   * @param target a tensor of a kernel's text; a temporary gets its type here
+   */
+  List<String> calls(TensorType input, String target, String source) {
+    Inner inner = inner(input.shape());
+    TensorType whole = infer(List.of(input)).getFirst();
+    String named = target.startsWith("t") ? target + ":" + whole : target;
     var calls = new ArrayList<String>();
-    if (!inner.fills()) {
-      calls.add("weft::fill(y0, " + value + ")");
+    if (!inner.isAll(whole.shape())) {
+      calls.add("weft::fill(" + named + ", " + value + ")");
+      named = target;
     }
-    if (inner.target().elements() > 0) {
-      calls.add("weft::copy(" + inner.put("y0") + ", " + inner.take("x0") + ")");
+    if (inner.sizes().elements() > 0) {
+      calls.add("weft::copy(" + inner.put(named) + ", " + inner.take(source) + ")");
     }
-    return List.of(Kernel.of(calls.toArray(String[]::new)));
+    return calls;
+  }
+
+  /** Calls that take what was padded out of it again; zeros where it was taken away. */
+  List<String> undo(TensorType input, String target, String source) {
+    Inner inner = inner(input.shape());
+    var calls = new ArrayList<String>();
+    if (!inner.isAll(input.shape())) {
+      calls.add("weft::fill(" + target + ", 0.0)");
+    }
+    if (inner.sizes().elements() > 0) {
+      calls.add("weft::copy(" + inner.take(target) + ", " + inner.put(source) + ")");
+    }
+    return calls;
   }
 
   /** Which elements of the input come where in the output. */
@@ -139,39 +165,45 @@ public record Pad(List<Long> low, List<Long> high, List<Long> interior, double v
     long[] sizes = new long[rank];
     long[] at = new long[rank];
     long[] steps = new long[rank];
-    long[] whole = new long[rank];
     for (int dim = 0; dim < rank; dim++) {
-      Window window = window(dim);
-      whole[dim] = window.steps(shape.size(dim));
       // Element i comes to where the one tap of some step touches it.
+      Window window = window(dim);
+      long last = window.steps(shape.size(dim)) - 1;
       steps[dim] = window.baseDilation();
       first[dim] = Math.clamp(window.start(0), 0L, shape.size(dim));
-      long limit = Math.clamp(window.limit(whole[dim] - 1), first[dim], shape.size(dim));
-      sizes[dim] = limit - first[dim];
+      sizes[dim] = Math.clamp(window.limit(last), first[dim], shape.size(dim)) - first[dim];
       at[dim] = first[dim] * steps[dim] + low.get(dim);
     }
-    return new Inner(first, Shape.of(sizes), at, steps, Shape.of(whole));
+    return new Inner(first, Shape.of(sizes), at, steps);
   }
 
-  private record Inner(long[] first, Shape target, long[] at, long[] steps, Shape whole) {
-    boolean fills() {
-      return target.equals(whole);
+  /**
+   * A part of the input and its place in the output.
+   *
+   * @param first the first index of each dim
+   * @param sizes how many
+   * @param at where the first one comes
+   * @param steps how far its neighbour from it
+   */
+  private record Inner(long[] first, Shape sizes, long[] at, long[] steps) {
+    boolean isAll(Shape shape) {
+      return sizes.equals(shape);
     }
 
-    String put(String tensor) {
-      return slice(tensor, at, steps);
+    String put(String output) {
+      return slice(output, at, steps);
     }
 
-    String take(String tensor) {
+    String take(String input) {
       long[] ones = new long[first.length];
       Arrays.fill(ones, 1);
-      return slice(tensor, first, ones);
+      return slice(input, first, ones);
     }
 
     private String slice(String tensor, long[] starts, long[] strides) {
       long[] limits = new long[starts.length];
       for (int dim = 0; dim < limits.length; dim++) {
-        limits[dim] = starts[dim] + (target.size(dim) - 1) * strides[dim] + 1;
+        limits[dim] = starts[dim] + (sizes.size(dim) - 1) * strides[dim] + 1;
       }
       return "slice(%s,%s,%s,%s)"
           .formatted(
