@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** The packages of core stand in compile order: each may use only those to its left. */
 class PackageOrderTest {
   private static final List<String> ORDER =
-      List.of("cluster", "graph", "op", "trace", "grad", "interpret");
+      List.of("cluster", "graph", "op", "collective", "trace", "grad", "interpret", "shard");
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()

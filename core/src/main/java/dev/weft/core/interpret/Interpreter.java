@@ -41,7 +41,7 @@ public final class Interpreter {
   private final Map<Call, Graph> expansions = new HashMap<>();
   private final IdentityHashMap<Graph, List<List<Value>>> lastUses = new IdentityHashMap<>();
 
-  private Interpreter(Observer observer) {
+  Interpreter(Observer observer) {
     this.observer = observer;
   }
 
@@ -89,12 +89,12 @@ public final class Interpreter {
     return graph.outputValues().stream().map(v -> value(values, v)).toList();
   }
 
-  private static Literal value(Map<Value, Literal> values, Value value) {
+  static Literal value(Map<Value, Literal> values, Value value) {
     return Objects.requireNonNull(values.get(value), () -> value + " is used before it is made");
   }
 
   /** Per node the values that nobody needs after it. */
-  private static List<List<Value>> lastUses(Graph graph) {
+  static List<List<Value>> lastUses(Graph graph) {
     var seen = new HashSet<Value>(graph.outputValues());
     var uses = new ArrayList<List<Value>>();
     for (Node node : graph.nodes().reversed()) {
@@ -114,7 +114,8 @@ public final class Interpreter {
     return uses.reversed();
   }
 
-  private List<Literal> apply(Node node, List<Literal> inputs) {
+  /** What a node makes of its inputs. */
+  List<Literal> apply(Node node, List<Literal> inputs) {
     return switch (node.op()) {
       case Primitive primitive -> primitive.reference(inputs);
       case Composite composite -> {

@@ -1,6 +1,10 @@
 package dev.weft.core.op;
 
+import dev.weft.core.cluster.DimSpec;
+import dev.weft.core.cluster.MeshAxis;
+import dev.weft.core.cluster.Spec;
 import dev.weft.core.cluster.Suggestion;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
@@ -79,6 +83,8 @@ final class AttributeCodec {
       case Shape shape -> shape.toString();
       case TensorType type -> type.toString();
       case Literal literal -> literal.toString();
+      case Spec spec -> spec.toString();
+      case MeshAxis axis -> axis.toString();
       default ->
           throw new IllegalArgumentException(
               "an attribute of " + value.getClass() + " has no text form");
@@ -167,6 +173,8 @@ final class AttributeCodec {
       case "Shape" -> shape();
       case "TensorType" -> tensorType();
       case "Literal" -> literal();
+      case "Spec" -> spec();
+      case "MeshAxis" -> axis();
       case "Graph" -> nested.get();
       default -> throw new IllegalStateException("an attribute of " + type + " has no text form");
     };
@@ -182,6 +190,52 @@ final class AttributeCodec {
       }
     }
     return list;
+  }
+
+  /** How a tensor is split, {@code [{data},{},?]}. */
+  Spec spec() {
+    int offset = scanner.offset();
+    scanner.expect('[', "before a sharding");
+    var dims = new ArrayList<DimSpec>();
+    while (!scanner.take(']')) {
+      dims.add(dimSpec());
+      if (!scanner.take(',') && !scanner.at(']')) {
+        throw scanner.expected("',' or ']' in a sharding");
+      }
+    }
+    try {
+      return new Spec(dims);
+    } catch (UserException e) {
+      throw scanner.failure(offset, String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private DimSpec dimSpec() {
+    if (scanner.take('?')) {
+      return DimSpec.OPEN;
+    }
+    int offset = scanner.offset();
+    if (!scanner.take('{')) {
+      throw scanner.expected("{axes}, {} or ? for a dim of a sharding");
+    }
+    var axes = new ArrayList<String>();
+    while (!scanner.take('}')) {
+      axes.add(scanner.word("the name of a mesh axis"));
+      if (!scanner.take(',') && !scanner.at('}')) {
+        throw scanner.expected("',' or '}' among the mesh axes of a dim");
+      }
+    }
+    try {
+      return new DimSpec.Split(axes);
+    } catch (UserException e) {
+      throw scanner.failure(offset, String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private MeshAxis axis() {
+    String name = scanner.word("the name of a mesh axis");
+    scanner.expect('=', "and a size after mesh axis " + name);
+    return new MeshAxis(name, (int) whole(1, Integer.MAX_VALUE));
   }
 
   private boolean truth() {

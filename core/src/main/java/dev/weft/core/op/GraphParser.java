@@ -7,6 +7,7 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Origin;
 import dev.weft.core.graph.Role;
+import dev.weft.core.graph.ShapeException;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
@@ -16,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -60,16 +62,19 @@ final class GraphParser {
     return graph;
   }
 
-  private TensorType type() {
-    TensorType type = attributes.tensorType();
-    noSharding();
-    return type;
-  }
-
-  private void noSharding() {
-    if (scanner.at('[')) {
-      throw scanner.failure(scanner.offset(), "shardings are not supported yet");
+  /** A sharding, where one stands here. */
+  private Optional<Shard> sharding(Value value) {
+    if (!scanner.at('[')) {
+      return Optional.empty();
     }
+    int offset = scanner.offset();
+    Shard shard = new Shard(attributes.spec());
+    try {
+      shard.infer(List.of(value.type()));
+    } catch (ShapeException e) {
+      throw scanner.failure(offset, value + ": " + e.getMessage(), e);
+    }
+    return Optional.of(shard);
   }
 
   /** One graph being read. */
@@ -116,10 +121,28 @@ final class GraphParser {
       int offset = scanner.offset();
       String inputName = scanner.valueName();
       scanner.expect(':', "and a type after input %" + inputName);
-      TensorType type = type();
-      Value value = new Value(inputName, type);
+      Value value = new Value(inputName, attributes.tensorType());
       define(inputName, value, offset);
+      Optional<Shard> sharding = sharding(value);
       inputs.add(new Graph.Input(value, kind()));
+      sharding.ifPresent(shard -> scope.put(inputName, annotate(shard, value, ".sharded", offset)));
+    }
+
+    /** A value with a sharding: uses of its name in the text are uses of this. */
+    private Value annotate(Shard shard, Value value, String suffix, int offset) {
+      Value annotated = new Value(value.name() + suffix, value.type());
+      if (scope.containsKey(annotated.name())) {
+        throw scanner.failure(offset, "%" + annotated.name() + " is made twice in graph " + name);
+      }
+      taken.add(annotated.name());
+      String source = "%" + value.name();
+      nodes.add(
+          new Node(
+              shard,
+              List.of(value),
+              List.of(annotated),
+              new Origin(annotated.name(), Role.FORWARD, source)));
+      return annotated;
     }
 
     private Graph.Kind kind() {
@@ -165,7 +188,10 @@ final class GraphParser {
 
     private Value use() {
       int offset = scanner.offset();
-      String valueName = scanner.valueName();
+      return use(scanner.valueName(), offset);
+    }
+
+    private Value use(String valueName, int offset) {
       Value value = scope.get(valueName);
       if (value == null) {
         throw scanner.failure(
@@ -196,14 +222,25 @@ final class GraphParser {
       scanner.expect(')', "after " + opName);
       List<TensorType> types = infer(op, operands, opOffset);
       count(opName, types.size(), names.size(), offset);
-      check(types);
       var results = new ArrayList<Value>();
       for (int i = 0; i < types.size(); i++) {
         Value value = new Value(names.get(i), types.get(i));
         define(names.get(i), value, offset);
         results.add(value);
       }
+      Map<Value, Shard> shardings = check(results);
       nodes.add(new Node(op, operands, results, origin(names.getFirst())));
+      annotate(names, shardings, offset);
+    }
+
+    private void annotate(List<String> names, Map<Value, Shard> shardings, int offset) {
+      for (String valueName : names) {
+        Value value = use(valueName, offset);
+        Shard shard = shardings.get(value);
+        if (shard != null) {
+          scope.put(valueName, annotate(shard, value, ".sharded", offset));
+        }
+      }
     }
 
     private List<TensorType> infer(Op op, List<Value> operands, int offset) {
@@ -237,7 +274,7 @@ final class GraphParser {
       List<Value> after = expanded.outputValues();
       List<Value> results = after.subList(before.size(), after.size());
       count(opName, results.size(), names.size(), offset);
-      check(results.stream().map(Value::type).toList());
+      Map<Value, Shard> shardings = check(results);
       var current = new HashMap<Value, Value>();
       for (int i = 0; i < before.size(); i++) {
         current.put(before.get(i), after.get(i));
@@ -261,6 +298,9 @@ final class GraphParser {
         nodes.getLast().outputs().forEach(value -> taken.add(value.name()));
       }
       taken.removeAll(scope.keySet());
+      var named = new HashMap<Value, Shard>();
+      shardings.forEach((value, shard) -> named.put(renamed.getOrDefault(value, value), shard));
+      annotate(names, named, offset);
     }
 
     private List<Value> replaced(List<Value> values, Map<Value, Value> renamed) {
@@ -274,22 +314,26 @@ final class GraphParser {
       }
     }
 
-    /** The types after the statement, which may be left out. */
-    private void check(List<TensorType> inferred) {
+    /** The types after the statement, which may be left out; gives the shardings behind them. */
+    private Map<Value, Shard> check(List<Value> results) {
+      Map<Value, Shard> shardings = new LinkedHashMap<>();
       if (!scanner.take(':')) {
-        return;
+        return shardings;
       }
-      for (int i = 0; i < inferred.size(); i++) {
+      for (int i = 0; i < results.size(); i++) {
         if (i > 0) {
           scanner.expect(',', "between the types of results");
         }
         int offset = scanner.offset();
-        TensorType written = type();
-        if (!written.equals(inferred.get(i))) {
+        TensorType written = attributes.tensorType();
+        Value result = results.get(i);
+        if (!written.equals(result.type())) {
           throw scanner.failure(
-              offset, "result %d has type %s, found %s".formatted(i, inferred.get(i), written));
+              offset, "result %d has type %s, found %s".formatted(i, result.type(), written));
         }
+        sharding(result).ifPresent(shard -> shardings.put(result, shard));
       }
+      return shardings;
     }
 
     private Origin origin(String own) {
@@ -315,9 +359,11 @@ final class GraphParser {
     private void result(Set<Value> donated) {
       Value value = use();
       @Nullable Value donor = null;
+      int position = scanner.offset();
       if (scanner.take(':')) {
-        noSharding();
-        throw scanner.expected("a sharding after ':'");
+        Value returned = value;
+        Shard shard = sharding(value).orElseThrow(() -> scanner.expected("a sharding after ':'"));
+        value = annotate(shard, returned, ".returned" + outputs.size(), position);
       }
       if (scanner.takeWord("into")) {
         int offset = scanner.offset();

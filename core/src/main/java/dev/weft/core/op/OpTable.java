@@ -74,6 +74,7 @@ public final class OpTable {
           Rsqrt.ENTRY,
           ScatterAdd.ENTRY,
           Sgd.ENTRY,
+          Shard.ENTRY,
           ShiftLeft.ENTRY,
           ShiftRight.ENTRY,
           Sigmoid.ENTRY,

@@ -1,5 +1,6 @@
 package dev.weft.core.op;
 
+import dev.weft.core.cluster.Spec;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Literal;
@@ -198,6 +199,21 @@ public record Tensor(Builder builder, Value value) {
   /** A tensor of this one's type with one number everywhere. */
   public Tensor filled(double number) {
     return scalar(number).broadcast(shape(), List.of());
+  }
+
+  // Sharding
+
+  /**
+   * This tensor, split over a mesh as said: for each dim the name of a mesh axis, several names
+   * like {@code "x,y"}, {@link dev.weft.core.cluster.DimSpec#WHOLE} or {@link
+   * dev.weft.core.cluster.DimSpec#OPEN}. An axis that the mesh lacks has size 1.
+   *
+   * @throws dev.weft.core.cluster.UserException if an axis is used twice or something else stands
+   *     there
+   * @throws ShapeException if the dims are not as many as this tensor's
+   */
+  public Tensor shard(Object... dims) {
+    return one(new Shard(Spec.from(dims)), this);
   }
 
   // Types and shapes

@@ -1,0 +1,68 @@
+package dev.weft.core.collective;
+
+import dev.weft.core.cluster.MeshAxis;
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.Factors;
+import dev.weft.core.graph.Op;
+import dev.weft.core.graph.TensorType;
+import java.util.List;
+
+/**
+ * An op that the devices of a group compute together: those that differ only along its axes,
+ * numbered row-major over them. It has one input and one output on every device; all devices of a
+ * group come to it with equal types.
+ */
+public sealed interface Collective extends Op permits Reducing, Moving {
+  /** What users call it. */
+  enum Kind {
+    ALL_REDUCE("all-reduce"),
+    ALL_GATHER("all-gather"),
+    REDUCE_SCATTER("reduce-scatter"),
+    ALL_TO_ALL("all-to-all"),
+    PERMUTE("permute");
+
+    private final String text;
+
+    Kind(String text) {
+      this.text = text;
+    }
+
+    @Override
+    public String toString() {
+      return text;
+    }
+  }
+
+  Kind kind();
+
+  /** The axes that the group's members differ along, outermost first. */
+  List<MeshAxis> axes();
+
+  /**
+   * Bytes that one device sends to do this once, on a ring; for a permute those of the busiest
+   * device.
+   *
+   * @param input the type of the input on every device
+   */
+  long bytesSent(TensorType input);
+
+  /** How many devices take part. */
+  default int members() {
+    int members = 1;
+    for (MeshAxis axis : axes()) {
+      members *= axis.size();
+    }
+    return members;
+  }
+
+  /** Never split further. */
+  @Override
+  default Factors factors(List<TensorType> inputs) {
+    throw new UnsupportedOperationException(name() + " is made by the partitioner");
+  }
+
+  @Override
+  default Cost cost(List<TensorType> inputs) {
+    return new Cost(0, 2.0 * inputs.getFirst().bytes());
+  }
+}

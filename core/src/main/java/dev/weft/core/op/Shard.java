@@ -1,0 +1,93 @@
+package dev.weft.core.op;
+
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Spec;
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.Factors;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Kernel;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Op;
+import dev.weft.core.graph.Strided;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A tensor as it is, with a word of the user on how it shall be split over a mesh. On one device it
+ * does nothing.
+ */
+public record Shard(Spec spec) implements Primitive {
+  static final OpEntry ENTRY =
+      OpEntry.of(Shard.class, Example.of(new Shard(Spec.parse("[{data},?]")), Example.f32(3, 4)));
+
+  @Override
+  public List<TensorType> infer(List<TensorType> inputs) {
+    Check.count(this, inputs, 1);
+    Check.require(
+        inputs.getFirst().rank() == spec.rank(),
+        this,
+        inputs,
+        "the sharding "
+            + spec
+            + " is for a tensor of rank "
+            + spec.rank()
+            + ", this one has rank "
+            + inputs.getFirst().rank());
+    return inputs;
+  }
+
+  @Override
+  public Factors factors(List<TensorType> inputs) {
+    return Factors.elementwise(1, 1, inputs.getFirst().rank());
+  }
+
+  @Override
+  public Cost cost(List<TensorType> inputs) {
+    return Cost.NONE;
+  }
+
+  @Override
+  public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
+    return List.of(Kernel.of("weft::copy(y0, x0)"));
+  }
+
+  @Override
+  public Optional<Strided> view(Strided input) {
+    return Optional.of(input);
+  }
+
+  /** A cotangent is split as its value is. */
+  @Override
+  public List<@Nullable Tensor> gradient(Adjoint adjoint) {
+    return List.of(Tensor.one(this, adjoint.cotangent()));
+  }
+
+  @Override
+  public List<Literal> reference(List<Literal> inputs) {
+    return inputs;
+  }
+
+  /** The graph without a word on sharding: what one device runs. */
+  public static Graph erase(Graph graph) {
+    Map<Value, Value> replaced = new HashMap<>();
+    var nodes = new ArrayList<Node>();
+    for (Node node : graph.nodes()) {
+      List<Value> inputs = node.inputs().stream().map(v -> replaced.getOrDefault(v, v)).toList();
+      if (node.op() instanceof Shard) {
+        replaced.put(node.output(0), inputs.getFirst());
+        continue;
+      }
+      Op op =
+          node.op() instanceof Repeat repeat ? repeat.withBody(erase(repeat.body())) : node.op();
+      nodes.add(new Node(op, inputs, node.outputs(), node.origin()));
+    }
+    return new Graph(graph.name(), graph.inputs(), nodes, Substitution.outputs(graph, replaced));
+  }
+}
