@@ -7,14 +7,17 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Attention;
+import dev.weft.core.op.BatchNorm;
 import dev.weft.core.op.Broadcast;
 import dev.weft.core.op.Cast;
 import dev.weft.core.op.Convolution;
 import dev.weft.core.op.CrossEntropy;
+import dev.weft.core.op.Cumsum;
 import dev.weft.core.op.Einsum;
 import dev.weft.core.op.Embedding;
 import dev.weft.core.op.Exp;
 import dev.weft.core.op.GlobalNorm;
+import dev.weft.core.op.GroupNorm;
 import dev.weft.core.op.LayerNorm;
 import dev.weft.core.op.LinearCrossEntropy;
 import dev.weft.core.op.Log;
@@ -120,7 +123,7 @@ public final class MixedPrecision {
         makers.put(rows, node);
         now.put(node.output(0), as(rows, narrow));
       }
-      case LayerNorm _ ->
+      case LayerNorm _, GroupNorm _, BatchNorm _ ->
           emit(
               node,
               node.op(),
@@ -132,6 +135,7 @@ public final class MixedPrecision {
       case CrossEntropy _ -> emit(node, node.op(), inputs, false);
       case Sum _,
           Mean _,
+          Cumsum _,
           Softmax _,
           LogSoftmax _,
           Exp _,
