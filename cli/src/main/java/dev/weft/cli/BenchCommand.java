@@ -2,6 +2,7 @@ package dev.weft.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.engine.program.CallTime;
 import dev.weft.runtime.trainer.Machine;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
@@ -13,8 +14,13 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.LongSummaryStatistics;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -50,6 +56,9 @@ final class BenchCommand implements Runnable {
         names = "--worker",
         description = "step on each line 'step' of standard input, for comparisons in turn")
     boolean worker;
+
+    @Option(names = "--profile", description = "prints what each kernel took, by shapes")
+    boolean profile;
 
     @Override
     public Integer call() {
@@ -93,6 +102,9 @@ final class BenchCommand implements Runnable {
       // The default of --steps is for training; a dozen tell the cost.
       int steps =
           spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
+      if (profile) {
+        session.startProfile();
+      }
       double[] seconds = new double[steps];
       long faults = Machine.pageFaults();
       for (int i = 0; i < steps; i++) {
@@ -121,6 +133,31 @@ final class BenchCommand implements Runnable {
             .properties()
             .forEach(entry -> System.out.printf("%-24s %s%n", entry.getKey(), entry.getValue()));
       }
+      if (profile) {
+        print(session.profile(), steps);
+      }
+    }
+
+    /** A line per kernel and shapes: what it takes of a step, and how often it is called. */
+    private static void print(List<CallTime> calls, int steps) {
+      Map<String, LongSummaryStatistics> lines =
+          calls.stream()
+              .collect(
+                  Collectors.groupingBy(
+                      CallTime::call, Collectors.summarizingLong(CallTime::nanoseconds)));
+      double total = calls.stream().mapToLong(CallTime::nanoseconds).sum();
+      System.err.printf("%9s %6s %6s  %s%n", "ms/step", "share", "calls", "kernel and shapes");
+      lines.entrySet().stream()
+          .sorted(Comparator.comparingLong(entry -> -entry.getValue().getSum()))
+          .filter(entry -> entry.getValue().getSum() > total / 1000)
+          .forEach(
+              entry ->
+                  System.err.printf(
+                      "%9.3f %5.1f%% %6d  %s%n",
+                      entry.getValue().getSum() * 1e-6 / steps,
+                      entry.getValue().getSum() * 100 / total,
+                      entry.getValue().getCount(),
+                      entry.getKey()));
     }
 
     private static void serve(Session session, TrainConfig config, SplittableRandom random) {

@@ -35,6 +35,7 @@ public final class Executable implements AutoCloseable {
   private final List<DeviceBuffer> results;
   private final List<DeviceBuffer> own;
 
+  private long[] nanoseconds = new long[0];
   private @Nullable Arena arena;
   private @Nullable Slab constants;
   private Step[] steps = new Step[0];
@@ -142,11 +143,36 @@ public final class Executable implements AutoCloseable {
             });
   }
 
+  /** Has every run from now on time each of its calls, at the price of two readings of a clock. */
+  public void startProfile() {
+    nanoseconds = new long[program.commands().size()];
+  }
+
+  /** The time of each call, summed over the runs since {@link #startProfile}. */
+  public List<CallTime> profile() {
+    var times = new ArrayList<CallTime>();
+    for (int i = 0; i < nanoseconds.length; i++) {
+      Command command = program.commands().get(i);
+      times.add(new CallTime(command.origin(), CommandText.of(command), nanoseconds[i]));
+    }
+    return times;
+  }
+
   private void runSteps() {
     int position = 0;
     try {
-      for (; position < steps.length; position++) {
-        steps[position].run();
+      if (nanoseconds.length == 0) {
+        for (; position < steps.length; position++) {
+          steps[position].run();
+        }
+      } else {
+        long before = System.nanoTime();
+        for (; position < steps.length; position++) {
+          steps[position].run();
+          long now = System.nanoTime();
+          nanoseconds[position] += now - before;
+          before = now;
+        }
       }
     } catch (RuntimeException e) {
       slots.forEach(TensorSlot::close);

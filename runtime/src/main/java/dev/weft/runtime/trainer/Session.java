@@ -9,6 +9,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.trace.Parameter;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.CallTime;
 import dev.weft.engine.program.Executable;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
@@ -247,6 +248,16 @@ public final class Session implements AutoCloseable {
     return evaluate(
         Math.toIntExact(windows.batches()),
         (batch, input) -> windows.fill(batch, input.apply("tokens"), input.apply("targets")));
+  }
+
+  /** Has all steps from now on time each call. */
+  public void startProfile() {
+    executables().forEach(Executable::startProfile);
+  }
+
+  /** What each call took since {@link #startProfile}. */
+  public List<CallTime> profile() {
+    return executables().stream().flatMap(e -> e.profile().stream()).toList();
   }
 
   /** Floating point operations of one step. */
