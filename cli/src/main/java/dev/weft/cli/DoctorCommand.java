@@ -43,7 +43,8 @@ final class DoctorCommand implements Callable<Integer> {
     }
     try {
       Torch torch = Torch.instance();
-      System.out.printf("%-12s %s, %s%n", "libtorch", torch.version(), torch.location());
+      System.out.printf("%-12s %s, %s%n", "libtorch", torch.version(), torch.location().origin());
+      System.out.printf("%-12s %s%n", "blas", torch.blas());
       for (DataType dtype : List.of(DataType.F32, DataType.BF16, DataType.F64)) {
         System.out.printf(
             Locale.ROOT,

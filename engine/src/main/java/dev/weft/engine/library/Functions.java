@@ -93,7 +93,11 @@ record Functions(
     @Function(value = "void openblas_set_num_threads(int count)", optional = true)
         @Nullable MethodHandle setBlasThreads,
     @Function(value = "int openblas_get_num_threads(void)", optional = true)
-        @Nullable MethodHandle blasThreads) {
+        @Nullable MethodHandle blasThreads,
+    @Function(value = "char* openblas_get_config(void)", optional = true)
+        @Nullable MethodHandle openBlasVersion,
+    @Function(value = "void MKL_Get_Version_String(char* text, int length)", optional = true)
+        @Nullable MethodHandle mklVersion) {
 
   /** Links every function; the canonical constructor gets them in the order of the components. */
   static Functions link(Library library) {

@@ -30,7 +30,11 @@ public record Library(LibraryLocation location, LibraryVersion version, SymbolLo
    *     found and the mend
    */
   static Library load(LibraryLocation location) {
-    preferHugePages();
+    setVariable("THP_MEM_ALLOC_ENABLE", "1");
+    // Intel's matrix library shall share the threads of libtorch's own loops, and use all of them
+    // always: a sum that another number of threads split is not the same to the last bit.
+    setVariable("MKL_THREADING_LAYER", "GNU");
+    setVariable("MKL_DYNAMIC", "FALSE");
     SymbolLookup symbols = _ -> Optional.empty();
     for (Path file : location.files()) {
       Optional<String> fault = ElfFile.fault(file);
@@ -114,10 +118,11 @@ public record Library(LibraryLocation location, LibraryVersion version, SymbolLo
   }
 
   /**
-   * Lets libtorch's allocator ask for huge pages, which costs a large temporary tensor a fraction
-   * of the page faults. It reads the variable once, when it is loaded.
+   * Sets a variable of the environment, which libraries read once when they are loaded, unless the
+   * user did. Huge pages for libtorch's allocator cost a large temporary tensor a fraction of the
+   * page faults.
    */
-  private static void preferHugePages() {
+  private static void setVariable(String name, String value) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment function = LINKER.defaultLookup().findOrThrow("setenv");
       MethodHandle setenv =
@@ -128,10 +133,7 @@ public record Library(LibraryLocation location, LibraryVersion version, SymbolLo
                   ValueLayout.ADDRESS,
                   ValueLayout.ADDRESS,
                   ValueLayout.JAVA_INT));
-      int _ =
-          (int)
-              setenv.invokeExact(
-                  arena.allocateFrom("THP_MEM_ALLOC_ENABLE"), arena.allocateFrom("1"), 0);
+      int _ = (int) setenv.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value), 0);
     } catch (Throwable e) {
       throw Torch.wrap(e);
     }

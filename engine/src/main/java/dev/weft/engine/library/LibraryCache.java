@@ -81,7 +81,10 @@ final class LibraryCache {
           e);
     }
     List<Path> files =
-        bundle.libraries().stream().map(entry -> directory.resolve(entry.name())).toList();
+        bundle.libraries().stream()
+            .filter(LibraryBundle.Entry::loaded)
+            .map(entry -> directory.resolve(entry.name()))
+            .toList();
     return new LibraryLocation(directory, files, directory.toString());
   }
 

@@ -207,6 +207,24 @@ public final class Torch {
     }
   }
 
+  /** What computes matrix products, and its version, as it names itself. */
+  public String blas() {
+    MethodHandle mkl = functions.mklVersion();
+    MethodHandle openBlas = functions.openBlasVersion();
+    try (Arena arena = Arena.ofConfined()) {
+      if (mkl != null) {
+        MemorySegment text = arena.allocate(256);
+        mkl.invokeExact(text.address(), (int) text.byteSize());
+        return text.getString(0).strip();
+      }
+      return openBlas == null
+          ? "the matrix library inside libtorch"
+          : Memory.text((long) openBlas.invokeExact()).strip();
+    } catch (Throwable e) {
+      throw wrap(e);
+    }
+  }
+
   /** Throws with libtorch's message if a call returned an error. */
   void check(int code, String operation, String arguments) {
     if (code != 0) {

@@ -143,7 +143,9 @@ final class LibraryCacheTest {
 
   private static LibraryBundle bundleOf(Path jar) throws IOException {
     // The loader stays open: the bundle's addresses read through it.
-    return LibraryBundle.of(new URLClassLoader(new URL[] {jar.toUri().toURL()}, null), RESOURCES);
+    return LibraryBundle.of(
+        new URLClassLoader(new URL[] {jar.toUri().toURL()}, null),
+        RESOURCES.stream().map(LibraryBundle.Resource::of).toList());
   }
 
   private Path jar(String name, int seed) throws IOException {

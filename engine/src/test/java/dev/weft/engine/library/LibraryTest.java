@@ -127,6 +127,33 @@ final class LibraryTest {
             .toList());
   }
 
+  @Test
+  void theMatrixLibraryFitsTheProcessor() {
+    assertEquals(
+        Optional.of("libmkl_avx512.so.2"),
+        LibraryBundle.vectorKernels(
+            Set.of("avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")));
+    assertEquals(
+        Optional.of("libmkl_avx2.so.2"),
+        LibraryBundle.vectorKernels(Set.of("avx2", "fma", "avx512f")));
+    assertEquals(Optional.empty(), LibraryBundle.vectorKernels(Set.of("avx", "sse4_2")));
+    assertTrue(!Torch.instance().blas().isEmpty());
+  }
+
+  /** Both say which file libtorch finds under the name of OpenBLAS. */
+  @Test
+  void oneMatrixLibraryIsLoadedUnderTheNameThatLibtorchKnows() {
+    for (Optional<String> kernels :
+        List.of(Optional.of("libmkl_avx2.so.2"), Optional.<String>empty())) {
+      List<LibraryBundle.Resource> loaded =
+          LibraryBundle.resources(kernels).stream()
+              .filter(r -> r.loaded() && r.name().equals("libopenblas.so.0"))
+              .toList();
+      assertEquals(1, loaded.size());
+      assertEquals(kernels.isPresent(), loaded.getFirst().path().contains("mkl"));
+    }
+  }
+
   private static UserException locate(Path directory) {
     return assertThrows(
         UserException.class,

@@ -205,6 +205,7 @@ public final class Trainer {
     state.put("data", dataset.identity());
     state.put("threads", session.device().threads());
     state.put("libtorch", Torch.instance().version().toString());
+    state.put("blas", Torch.instance().blas());
     state.set("config", config.toTree());
     return new Checkpoint.Content(step, session.model(), session.optimizer(), state);
   }
@@ -230,6 +231,7 @@ public final class Trainer {
           "libtorch version (WEFT_LIBTORCH)",
           state.path("libtorch").asText(),
           Torch.instance().version().toString());
+      same("matrix library", state.path("blas").asText(), Torch.instance().blas());
       session.restore(checkpoint, true);
       return checkpoint.step();
     }
