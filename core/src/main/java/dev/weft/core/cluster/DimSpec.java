@@ -27,8 +27,13 @@ public sealed interface DimSpec {
   record Split(List<String> axes) implements DimSpec {
     public Split {
       axes = List.copyOf(axes);
-      if (new HashSet<>(axes).size() < axes.size()) {
-        throw new UserException("a mesh axis is used twice in {" + String.join(",", axes) + "}");
+      var seen = new HashSet<String>();
+      for (String axis : axes) {
+        MeshAxis.checkName(axis);
+        if (!seen.add(axis)) {
+          throw new UserException(
+              "mesh axis " + axis + " is used twice in {" + String.join(",", axes) + "}");
+        }
       }
     }
 
@@ -40,6 +45,6 @@ public sealed interface DimSpec {
 
   /** Split over the axes of a text like {@code data} or {@code x,y}. */
   static Split over(String axes) {
-    return new Split(List.of(axes.trim().split("\\s*,\\s*")));
+    return new Split(List.of(axes.trim().split("\\s*,\\s*", -1)));
   }
 }

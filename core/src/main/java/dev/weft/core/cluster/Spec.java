@@ -130,6 +130,24 @@ public record Spec(List<DimSpec> dims) {
     return dims.get(dim) instanceof DimSpec.Open;
   }
 
+  /** Whether nothing is said about any dim. */
+  public boolean isOpen() {
+    return dims.stream().allMatch(d -> d instanceof DimSpec.Open);
+  }
+
+  /** The same spec with whole dims open: what is split stays split, and more may be. */
+  public Spec loosened() {
+    return new Spec(dims.stream().map(d -> d.equals(DimSpec.WHOLE) ? DimSpec.OPEN : d).toList());
+  }
+
+  /** The spec of tensors stacked in a new first dim, which is whole. */
+  public Spec stacked() {
+    var stacked = new ArrayList<DimSpec>();
+    stacked.add(DimSpec.WHOLE);
+    stacked.addAll(dims);
+    return new Spec(stacked);
+  }
+
   /** The same spec with open dims whole. */
   public Spec closed() {
     return new Spec(

@@ -10,6 +10,7 @@ import dev.weft.core.op.Adjoint;
 import dev.weft.core.op.Composite;
 import dev.weft.core.op.Differentiable;
 import dev.weft.core.op.Repeat;
+import dev.weft.core.op.Shard;
 import dev.weft.core.op.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -17,6 +18,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -29,12 +31,17 @@ public final class Autodiff {
   private final Map<Value, Tensor> cotangents = new HashMap<>();
   private final Set<Value> active;
   private final Set<Value> seeded;
+
+  /** Inputs that gradients are wanted by: what is written on them leaves their gradients free. */
+  private final Set<Value> leaves;
+
   private final Map<Node, RepeatGradient> repeats = new HashMap<>();
 
-  private Autodiff(Builder builder, Set<Value> active, Set<Value> seeded) {
+  private Autodiff(Builder builder, Set<Value> active, Set<Value> seeded, Set<Value> leaves) {
     this.builder = builder;
     this.active = active;
     this.seeded = seeded;
+    this.leaves = leaves;
   }
 
   /**
@@ -61,11 +68,11 @@ public final class Autodiff {
             value, builder.input(value.name() + ".sum", value.type(), Graph.Kind.ACCUMULATOR));
       }
     }
-    var autodiff = new Autodiff(builder, active, accumulators.keySet());
+    var autodiff = new Autodiff(builder, active, accumulators.keySet(), Set.copyOf(wanted));
     autodiff.emitForward(forward.nodes(), uses(forward));
     builder.prefix("grad.");
     accumulators.forEach((value, sum) -> autodiff.cotangents.put(value, new Tensor(builder, sum)));
-    builder.origin(new Origin(loss.name(), Role.INPUT_GRADIENT, ""));
+    builder.origin(new Origin(loss.name(), Role.INPUT_GRADIENT, source(forward, loss)));
     autodiff.accumulate(loss, Tensor.constant(builder, loss.dtype(), 1));
     autodiff.backward(forward.nodes());
     for (Graph.Output output : forward.outputs()) {
@@ -82,9 +89,13 @@ public final class Autodiff {
     return Roles.assign(builder.build(), forward.nodes().size());
   }
 
-  /** A differentiation inside the body of a repeat, which shares nothing with the outer one. */
-  static Autodiff nested(Builder builder, Set<Value> active) {
-    return new Autodiff(builder, active, Set.of());
+  /**
+   * A differentiation inside the body of a repeat, which shares nothing with the outer one.
+   *
+   * @param leaves the body's parameters
+   */
+  static Autodiff nested(Builder builder, Set<Value> active, Set<Value> leaves) {
+    return new Autodiff(builder, active, Set.of(), leaves);
   }
 
   Map<Value, Tensor> cotangents() {
@@ -116,6 +127,7 @@ public final class Autodiff {
 
   /** Walks nodes from last to first and sends cotangents from outputs to inputs. */
   void backward(List<Node> nodes) {
+    passSumsOn(nodes);
     for (Node node : nodes.reversed()) {
       boolean reached = node.outputs().stream().anyMatch(cotangents::containsKey);
       if (reached && node.inputs().stream().anyMatch(active::contains)) {
@@ -130,6 +142,28 @@ public final class Autodiff {
     }
   }
 
+  /**
+   * What a gradient is added onto goes through the annotation of its input first, so that sums are
+   * made in the order that they are made in without annotations.
+   */
+  private void passSumsOn(List<Node> nodes) {
+    for (Node node : nodes) {
+      if (node.op() instanceof Shard shard && leaves.contains(node.input(0))) {
+        Tensor sum = cotangents.get(node.input(0));
+        if (sum != null && !cotangents.containsKey(node.output(0))) {
+          builder.origin(node.origin().as(Role.INPUT_GRADIENT));
+          cotangents.remove(node.input(0));
+          cotangents.put(node.output(0), loosened(shard, sum));
+        }
+      }
+    }
+  }
+
+  /** A gradient is split as its parameter is, and may be split further. */
+  private static Tensor loosened(Shard shard, Tensor gradient) {
+    return Tensor.one(new Shard(shard.spec().loosened()), gradient);
+  }
+
   private void accumulateRepeat(Value value, RepeatGradient.Cotangent cotangent) {
     if (cotangent.includesEarlier()) {
       cotangents.put(value, cotangent.tensor());
@@ -141,6 +175,11 @@ public final class Autodiff {
   private void differentiate(Node node) {
     if (!(node.op() instanceof Differentiable op)) {
       throw new IllegalStateException("op " + node.op().name() + " has no gradient");
+    }
+    if (op instanceof Shard shard && leaves.contains(node.input(0))) {
+      Tensor cotangent = Objects.requireNonNull(cotangents.get(node.output(0)));
+      accumulate(node.input(0), loosened(shard, cotangent));
+      return;
     }
     List<Tensor> inputs = node.inputs().stream().map(v -> new Tensor(builder, v)).toList();
     List<Tensor> outputs = node.outputs().stream().map(v -> new Tensor(builder, v)).toList();
@@ -199,6 +238,12 @@ public final class Autodiff {
       }
     }
     return active;
+  }
+
+  /** The line that a value comes from. */
+  private static String source(Graph graph, Value value) {
+    Node producer = graph.producers().get(value);
+    return producer == null ? "" : producer.origin().source();
   }
 
   /** All values that something reads. */

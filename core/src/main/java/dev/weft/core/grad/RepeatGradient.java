@@ -130,7 +130,8 @@ final class RepeatGradient {
     List<Value> results = body.outputValues();
     Set<Value> inside = new HashSet<>();
     activeInputs.forEach(i -> inside.add(arguments.get(i + 1)));
-    var autodiff = Autodiff.nested(round, Autodiff.activity(body.nodes(), inside));
+    Set<Value> leaves = Set.copyOf(body.inputs(Graph.Kind.PARAMETER));
+    var autodiff = Autodiff.nested(round, Autodiff.activity(body.nodes(), inside), leaves);
     Set<Value> used = new HashSet<>(results);
     body.nodes().forEach(n -> used.addAll(n.inputs()));
     autodiff.emitForward(body.nodes(), used);

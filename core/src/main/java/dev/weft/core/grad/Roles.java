@@ -4,6 +4,8 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Role;
 import dev.weft.core.graph.Value;
+import dev.weft.core.op.Add;
+import dev.weft.core.op.Shard;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -37,7 +39,7 @@ final class Roles {
           late &=
               weight.contains(consumer)
                   && (Objects.equals(consumer.origin().forward(), node.origin().forward())
-                      || isAccumulation(consumer));
+                      || passesOn(consumer));
         }
       }
       if (late && used) {
@@ -55,7 +57,8 @@ final class Roles {
     return new Graph(graph.name(), graph.inputs(), result, graph.outputs());
   }
 
-  private static boolean isAccumulation(Node node) {
-    return node.op().name().equals("add");
+  /** Sums and annotations belong to another forward node than the gradients that they pass on. */
+  private static boolean passesOn(Node node) {
+    return node.op() instanceof Add || node.op() instanceof Shard;
   }
 }

@@ -19,6 +19,7 @@ import dev.weft.core.op.Primitive;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.op.Reshape;
 import dev.weft.core.op.ScatterAdd;
+import dev.weft.core.op.Shard;
 import dev.weft.core.op.Substitution;
 import dev.weft.core.op.Subtract;
 import dev.weft.core.op.Transpose;
@@ -114,6 +115,11 @@ final class Simplify {
         yield isSplat(node.input(0), 1) ? node.input(1) : null;
       }
       case Divide _ -> isSplat(node.input(1), 1) ? node.input(0) : null;
+      case Shard shard -> {
+        Node before = producers.get(node.input(0));
+        boolean known = before != null && before.op().equals(shard);
+        yield known || shard.spec().isOpen() ? node.input(0) : null;
+      }
       case Cast _, Reshape _, Broadcast _ ->
           node.input(0).type().equals(node.output(0).type()) ? node.input(0) : null;
       case Transpose transpose -> {

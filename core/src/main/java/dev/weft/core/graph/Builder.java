@@ -107,6 +107,11 @@ public final class Builder {
     outputs.add(new Graph.Output(value, donated));
   }
 
+  /** The line of the model that new nodes come from; empty where there is none. */
+  public String source() {
+    return origin == null ? source.get() : origin.source();
+  }
+
   /** What has been added so far. */
   public List<Node> nodes() {
     return List.copyOf(nodes);

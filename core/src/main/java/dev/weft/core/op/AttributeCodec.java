@@ -173,7 +173,7 @@ final class AttributeCodec {
       case "Shape" -> shape();
       case "TensorType" -> tensorType();
       case "Literal" -> literal();
-      case "Spec" -> spec();
+      case "Spec" -> given(this::spec);
       case "MeshAxis" -> axis();
       case "Graph" -> nested.get();
       default -> throw new IllegalStateException("an attribute of " + type + " has no text form");
@@ -192,9 +192,20 @@ final class AttributeCodec {
     return list;
   }
 
+  /** What a reader gives; its complaints say where. */
+  private <T> T given(Supplier<T> reader) {
+    int offset = scanner.offset();
+    try {
+      return reader.get();
+    } catch (GraphTextException e) {
+      throw e;
+    } catch (UserException e) {
+      throw scanner.failure(offset, String.valueOf(e.getMessage()), e);
+    }
+  }
+
   /** How a tensor is split, {@code [{data},{},?]}. */
   Spec spec() {
-    int offset = scanner.offset();
     scanner.expect('[', "before a sharding");
     var dims = new ArrayList<DimSpec>();
     while (!scanner.take(']')) {
@@ -203,18 +214,13 @@ final class AttributeCodec {
         throw scanner.expected("',' or ']' in a sharding");
       }
     }
-    try {
-      return new Spec(dims);
-    } catch (UserException e) {
-      throw scanner.failure(offset, String.valueOf(e.getMessage()), e);
-    }
+    return new Spec(dims);
   }
 
   private DimSpec dimSpec() {
     if (scanner.take('?')) {
       return DimSpec.OPEN;
     }
-    int offset = scanner.offset();
     if (!scanner.take('{')) {
       throw scanner.expected("{axes}, {} or ? for a dim of a sharding");
     }
@@ -225,11 +231,7 @@ final class AttributeCodec {
         throw scanner.expected("',' or '}' among the mesh axes of a dim");
       }
     }
-    try {
-      return new DimSpec.Split(axes);
-    } catch (UserException e) {
-      throw scanner.failure(offset, String.valueOf(e.getMessage()), e);
-    }
+    return new DimSpec.Split(axes);
   }
 
   private MeshAxis axis() {

@@ -7,7 +7,6 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Origin;
 import dev.weft.core.graph.Role;
-import dev.weft.core.graph.ShapeException;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
@@ -30,9 +29,11 @@ final class GraphParser {
   private final OpTable table;
   private final Map<String, Macro> macros;
   private final AttributeCodec attributes;
+  private final String file;
   private int depth;
 
-  GraphParser(String text, OpTable table, Map<String, Macro> macros) {
+  GraphParser(String text, OpTable table, Map<String, Macro> macros, String file) {
+    this.file = file;
     this.scanner = new TextScanner(text);
     this.table = table;
     this.macros = macros;
@@ -68,13 +69,20 @@ final class GraphParser {
       return Optional.empty();
     }
     int offset = scanner.offset();
-    Shard shard = new Shard(attributes.spec());
     try {
-      shard.infer(List.of(value.type()));
-    } catch (ShapeException e) {
+      Shard shard = new Shard(attributes.spec());
+      Shard.requireRank(shard.spec(), value.type());
+      return Optional.of(shard);
+    } catch (GraphTextException e) {
+      throw e;
+    } catch (UserException e) {
       throw scanner.failure(offset, value + ": " + e.getMessage(), e);
     }
-    return Optional.of(shard);
+  }
+
+  /** Where a statement stands, for a text from a file. */
+  private String source(int offset) {
+    return file.isEmpty() ? "" : file + ":" + scanner.line(offset);
   }
 
   /** One graph being read. */
@@ -135,13 +143,12 @@ final class GraphParser {
         throw scanner.failure(offset, "%" + annotated.name() + " is made twice in graph " + name);
       }
       taken.add(annotated.name());
-      String source = "%" + value.name();
       nodes.add(
           new Node(
               shard,
               List.of(value),
               List.of(annotated),
-              new Origin(annotated.name(), Role.FORWARD, source)));
+              new Origin(annotated.name(), Role.FORWARD, source(offset))));
       return annotated;
     }
 
@@ -229,7 +236,7 @@ final class GraphParser {
         results.add(value);
       }
       Map<Value, Shard> shardings = check(results);
-      nodes.add(new Node(op, operands, results, origin(names.getFirst())));
+      nodes.add(new Node(op, operands, results, origin(names.getFirst(), offset)));
       annotate(names, shardings, offset);
     }
 
@@ -336,10 +343,15 @@ final class GraphParser {
       return shardings;
     }
 
-    private Origin origin(String own) {
+    /** The input that a value is an annotation of, or the value. */
+    private Value input(Value value) {
+      return Shard.annotated(new Graph(name, inputs, nodes, List.of()), value);
+    }
+
+    private Origin origin(String own, int offset) {
       String forward = own;
       Role role = Role.FORWARD;
-      String source = "";
+      String source = source(offset);
       if (scanner.take('@')) {
         if (scanner.at('%')) {
           forward = scanner.valueName();
@@ -367,7 +379,7 @@ final class GraphParser {
       }
       if (scanner.takeWord("into")) {
         int offset = scanner.offset();
-        donor = use();
+        donor = input(use());
         if (inputs.stream().map(Graph.Input::value).noneMatch(donor::equals)) {
           throw scanner.failure(offset, donor + " is no input: its memory cannot be taken over");
         }

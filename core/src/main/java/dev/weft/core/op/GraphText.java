@@ -29,6 +29,16 @@ public final class GraphText {
    * @throws GraphTextException if the text is no graph: names line and column
    */
   public static Graph parse(String text, OpTable table, Map<String, Macro> macros) {
-    return new GraphParser(text, table, macros).parse();
+    return parse(text, table, macros, "");
+  }
+
+  /**
+   * Reads a graph from a file: where the text gives a node no source, it is the line it stands on.
+   *
+   * @param file its name, {@code mlp.txt}; empty for a text that stands in none
+   * @throws GraphTextException if the text is no graph: names line and column
+   */
+  public static Graph parse(String text, OpTable table, Map<String, Macro> macros, String file) {
+    return new GraphParser(text, table, macros, file).parse();
   }
 }

@@ -9,14 +9,18 @@ import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
+import dev.weft.core.graph.ShapeException;
 import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,16 +35,20 @@ public record Shard(Spec spec) implements Primitive {
   public List<TensorType> infer(List<TensorType> inputs) {
     Check.count(this, inputs, 1);
     Check.require(
-        inputs.getFirst().rank() == spec.rank(),
-        this,
-        inputs,
-        "the sharding "
-            + spec
-            + " is for a tensor of rank "
-            + spec.rank()
-            + ", this one has rank "
-            + inputs.getFirst().rank());
+        inputs.getFirst().rank() == spec.rank(), this, inputs, mismatch(spec, inputs.getFirst()));
     return inputs;
+  }
+
+  /** Refuses a sharding of another rank than the tensor's. */
+  static void requireRank(Spec spec, TensorType type) {
+    if (type.rank() != spec.rank()) {
+      throw new ShapeException(mismatch(spec, type));
+    }
+  }
+
+  private static String mismatch(Spec spec, TensorType type) {
+    return "the sharding %s is for a tensor of rank %d, this one has rank %d"
+        .formatted(spec, spec.rank(), type.rank());
   }
 
   @Override
@@ -89,5 +97,42 @@ public record Shard(Spec spec) implements Primitive {
       nodes.add(new Node(op, inputs, node.outputs(), node.origin()));
     }
     return new Graph(graph.name(), graph.inputs(), nodes, Substitution.outputs(graph, replaced));
+  }
+
+  /** The value that annotations were put on; the value itself where none were. */
+  public static Value annotated(Graph graph, Value value) {
+    Value plain = value;
+    for (Node node : graph.nodes().reversed()) {
+      if (node.op() instanceof Shard && node.output(0) == plain) {
+        plain = node.input(0);
+      }
+    }
+    return plain;
+  }
+
+  /**
+   * What is written on a graph's inputs: the annotation that reads an input first, in the body of a
+   * repeat too. The dim of stacked rounds is whole.
+   */
+  public static Map<Value, Spec> ofInputs(Graph graph) {
+    Map<Value, Spec> written = new LinkedHashMap<>();
+    Set<Value> inputs = new HashSet<>(graph.inputValues());
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Shard shard && inputs.contains(node.input(0))) {
+        written.putIfAbsent(node.input(0), shard.spec);
+      }
+    }
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Repeat repeat) {
+        Map<Value, Spec> inside = ofInputs(repeat.body());
+        for (int i = repeat.carried(); i < node.inputs().size(); i++) {
+          Spec spec = inside.get(repeat.body().inputValues().get(i + 1));
+          if (spec != null && inputs.contains(node.input(i))) {
+            written.putIfAbsent(node.input(i), repeat.isStacked(i) ? spec.stacked() : spec);
+          }
+        }
+      }
+    }
+    return written;
   }
 }

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.cluster.Spec;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Literal;
@@ -208,12 +209,19 @@ public record Tensor(Builder builder, Value value) {
    * like {@code "x,y"}, {@link dev.weft.core.cluster.DimSpec#WHOLE} or {@link
    * dev.weft.core.cluster.DimSpec#OPEN}. An axis that the mesh lacks has size 1.
    *
-   * @throws dev.weft.core.cluster.UserException if an axis is used twice or something else stands
-   *     there
-   * @throws ShapeException if the dims are not as many as this tensor's
+   * @throws UserException if an axis is used twice, the dims are not as many as this tensor's, or
+   *     something else stands there; names the tensor and the line of the model
    */
   public Tensor shard(Object... dims) {
-    return one(new Shard(Spec.from(dims)), this);
+    try {
+      Spec spec = Spec.from(dims);
+      Shard.requireRank(spec, type());
+      return one(new Shard(spec), this);
+    } catch (UserException e) {
+      String line = builder.source();
+      throw new UserException(
+          value + ": " + e.getMessage() + (line.isEmpty() ? "" : " (" + line + ")"), e);
+    }
   }
 
   // Types and shapes

@@ -14,6 +14,8 @@ final class TextScanner {
 
   private final String text;
   private int offset;
+  private int counted;
+  private int line = 1;
 
   TextScanner(String text) {
     this.text = text;
@@ -220,6 +222,18 @@ final class TextScanner {
   /** The error that something else was expected here. */
   GraphTextException expected(String what) {
     return failure(offset, "expected " + what + ", found " + found());
+  }
+
+  /** The line of a place in the text, from 1; mostly asked for in order. */
+  int line(int where) {
+    if (where < counted) {
+      counted = 0;
+      line = 1;
+    }
+    for (; counted < where; counted++) {
+      line += text.charAt(counted) == '\n' ? 1 : 0;
+    }
+    return line;
   }
 
   GraphTextException failure(int where, String problem) {
