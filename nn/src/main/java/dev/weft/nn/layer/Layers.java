@@ -2,13 +2,19 @@ package dev.weft.nn.layer;
 
 import dev.weft.core.graph.DataType;
 import dev.weft.core.op.Attention;
+import dev.weft.core.op.Convolution;
 import dev.weft.core.op.Dropout;
+import dev.weft.core.op.GroupNorm;
 import dev.weft.core.op.LayerNorm;
+import dev.weft.core.op.MaxPool;
 import dev.weft.core.op.Philox;
 import dev.weft.core.op.RandomBits;
 import dev.weft.core.op.Tensor;
+import dev.weft.core.op.Upsample;
 import dev.weft.core.trace.Initializer;
 import dev.weft.core.trace.Scope;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 
 /** Layers: functions of a scope, which names their parameters, and their input. */
@@ -30,6 +36,47 @@ public final class Layers {
     Tensor scale = m.parameter("weight", Initializer.ones(), x.size(-1));
     Tensor shift = m.parameter("bias", Initializer.zeros(), x.size(-1));
     return Tensor.apply(new LayerNorm(EPSILON), List.of(x, scale, shift)).getFirst();
+  }
+
+  /**
+   * A convolution of {@code x [n, c, spatial...]} that keeps sizes where the stride is 1 and the
+   * window odd: {@code weight [out, c, size...]}, {@code bias [out]}. The weights keep the size of
+   * activations through a rectifier (He et al., Delving Deep into Rectifiers).
+   *
+   * @param size the taps of the window in every spatial dim
+   */
+  public static Tensor convolution(Scope m, Tensor x, long out, int size, int stride) {
+    int dims = x.rank() - 2;
+    long[] shape = new long[x.rank()];
+    Arrays.fill(shape, size);
+    shape[0] = out;
+    shape[1] = x.size(1);
+    double inputs = x.size(1) * Math.pow(size, dims);
+    Tensor filter = m.parameter("weight", Initializer.normal(Math.sqrt(2 / inputs)), shape);
+    Tensor bias = m.parameter("bias", Initializer.zeros(), out);
+    Tensor y =
+        Tensor.one(Convolution.of(dims, stride, (size - 1) / 2), x.cast(filter.dtype()), filter);
+    return y.plus(bias.broadcast(y.shape(), List.of(1)));
+  }
+
+  /**
+   * Normalises groups of channels of {@code x [n, c, spatial...]}, then scales channels by {@code
+   * weight} and shifts them by {@code bias}.
+   */
+  public static Tensor groupNorm(Scope m, Tensor x, long groups) {
+    Tensor scale = m.parameter("weight", Initializer.ones(), x.size(1));
+    Tensor shift = m.parameter("bias", Initializer.zeros(), x.size(1));
+    return Tensor.apply(new GroupNorm(groups, EPSILON), List.of(x, scale, shift)).getFirst();
+  }
+
+  /** The largest of each block of neighbours in the spatial dims of {@code [n, c, spatial...]}. */
+  public static Tensor maxPool(Tensor x, int size) {
+    return Tensor.apply(MaxPool.of(x.rank() - 2, size, size, 0), List.of(x)).getFirst();
+  }
+
+  /** Every element of the spatial dims of {@code [n, c, spatial...]} repeated. */
+  public static Tensor upsample(Tensor x, long scale) {
+    return Tensor.one(new Upsample(Collections.nCopies(x.rank() - 2, scale)), x);
   }
 
   /** Scaled dot-product attention of {@code [b, h, s, d]}. */

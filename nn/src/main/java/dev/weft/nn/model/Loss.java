@@ -1,6 +1,9 @@
 package dev.weft.nn.model;
 
 import dev.weft.core.op.Tensor;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.SequencedMap;
 
 /**
  * What training makes small: a sum and the weight that it is divided by, once, so that neither
@@ -8,5 +11,15 @@ import dev.weft.core.op.Tensor;
  *
  * @param sum of the losses of all rows that count, a scalar
  * @param weight how many count, a scalar f32
+ * @param measures further sums over the same rows by name, scalars divided by the same weight; they
+ *     are evaluated, not trained on
  */
-public record Loss(Tensor sum, Tensor weight) {}
+public record Loss(Tensor sum, Tensor weight, SequencedMap<String, Tensor> measures) {
+  public Loss {
+    measures = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(measures));
+  }
+
+  public Loss(Tensor sum, Tensor weight) {
+    this(sum, weight, new LinkedHashMap<>());
+  }
+}

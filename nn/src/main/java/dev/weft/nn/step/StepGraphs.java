@@ -45,7 +45,8 @@ import java.util.function.BiFunction;
  *     the gradients must be divided by, clipping included
  * @param update inputs: parameters, slots, gradients, {@code learning_rate}, {@code step}, {@code
  *     divisor} (f32 scalars); outputs take over parameters and slots; gradients are used up
- * @param evaluate outputs: loss sum, weight; without dropout
+ * @param evaluate outputs: loss sum, weight, then the sums of the measures; without dropout
+ * @param measures what the model measures besides its loss, by name
  */
 public record StepGraphs(
     List<Parameter> parameters,
@@ -53,7 +54,8 @@ public record StepGraphs(
     Graph microNext,
     Graph norm,
     Graph update,
-    Graph evaluate) {
+    Graph evaluate,
+    List<String> measures) {
 
   /** The name of a token model's input. */
   public static final String TOKENS = "tokens";
@@ -75,8 +77,9 @@ public record StepGraphs(
    */
   public static StepGraphs of(
       Model model, Map<String, TensorType> data, DataType dtype, Optimizer optimizer, double clip) {
-    Traced training = trace("micro", model, data, parameterType(dtype), true);
-    Traced evaluation = trace("evaluate", model, data, parameterType(dtype), false);
+    var measures = new ArrayList<String>();
+    Traced training = trace("micro", model, data, parameterType(dtype), true, measures);
+    Traced evaluation = trace("evaluate", model, data, parameterType(dtype), false, measures);
     Graph forward = forward(training, dtype);
     List<Value> parameters = forward.inputs(Graph.Kind.PARAMETER);
     Value loss = forward.outputValues().getFirst();
@@ -87,7 +90,8 @@ public record StepGraphs(
             .withName("micro_next"),
         norm(training.parameters(), clip),
         update(training.parameters(), optimizer),
-        forward(evaluation, dtype));
+        forward(evaluation, dtype),
+        List.copyOf(measures));
   }
 
   /** The step of a model of tokens: data {@code tokens} and {@code targets}, i64. */
@@ -130,7 +134,8 @@ public record StepGraphs(
       Model model,
       Map<String, TensorType> data,
       DataType parameterType,
-      boolean training) {
+      boolean training,
+      List<String> measures) {
     return Trace.trace(
         name,
         parameterType,
@@ -138,7 +143,12 @@ public record StepGraphs(
         data,
         (scope, batch) -> {
           Loss loss = model.apply(scope, batch);
-          return List.of(loss.sum(), loss.weight());
+          var outputs = new ArrayList<>(List.of(loss.sum(), loss.weight()));
+          if (!training) {
+            measures.addAll(loss.measures().keySet());
+            outputs.addAll(loss.measures().values());
+          }
+          return outputs;
         });
   }
 

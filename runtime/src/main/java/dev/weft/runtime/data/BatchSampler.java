@@ -17,7 +17,7 @@ import java.lang.foreign.MemorySegment;
  * <p>Rows are numbered on through steps and epochs: row {@code r} of step {@code s} is the {@code
  * (s * batch + r)}-th. Safe for many threads.
  */
-public final class BatchSampler {
+public final class BatchSampler implements Batches {
   private final Tokens tokens;
   private final int sequence;
   private final int batch;
@@ -73,8 +73,19 @@ public final class BatchSampler {
     return batch / microBatches;
   }
 
+  @Override
   public int microBatches() {
     return microBatches;
+  }
+
+  @Override
+  public long inputBytes() {
+    return (long) microBatchRows() * sequence * Long.BYTES;
+  }
+
+  @Override
+  public long targetBytes() {
+    return inputBytes();
   }
 
   /** Inputs per row. */
@@ -100,6 +111,7 @@ public final class BatchSampler {
    * @param inputs i64[micro-batch rows, sequence], dense
    * @param targets i64[micro-batch rows, sequence], dense: at every place the token after the input
    */
+  @Override
   public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
     if (microBatch < 0 || microBatch >= microBatches) {
       throw new IndexOutOfBoundsException("micro-batch " + microBatch + " of " + microBatches);

@@ -2,7 +2,6 @@ package dev.weft.runtime.data;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 
@@ -18,8 +17,6 @@ public final class Prefetcher implements AutoCloseable {
    *
    * @param step counted from 0
    * @param microBatch counted from 0
-   * @param inputs i64[micro-batch rows, sequence]
-   * @param targets i64[micro-batch rows, sequence]
    */
   public record Batch(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {}
 
@@ -33,7 +30,7 @@ public final class Prefetcher implements AutoCloseable {
 
   private record Buffers(MemorySegment inputs, MemorySegment targets) {}
 
-  private final BatchSampler sampler;
+  private final Batches batches;
   private final Arena arena = Arena.ofShared();
   private final BlockingQueue<Buffers> free;
   private final BlockingQueue<Item> ready;
@@ -47,19 +44,20 @@ public final class Prefetcher implements AutoCloseable {
    * @param firstStep the step whose first micro-batch comes first
    * @param depth how many may wait, at least 1
    */
-  public Prefetcher(BatchSampler sampler, long firstStep, int depth) {
+  public Prefetcher(Batches batches, long firstStep, int depth) {
     if (depth < 1) {
       throw new IllegalArgumentException("expected a depth of at least 1, found " + depth);
     }
-    this.sampler = sampler;
+    this.batches = batches;
     // One more than may wait: the consumer holds one.
     this.free = new ArrayBlockingQueue<>(depth + 1);
     // Room for all of these and for the word that there are no more: putting never waits.
     this.ready = new ArrayBlockingQueue<>(depth + 3);
-    long bytes =
-        (long) sampler.microBatchRows() * sampler.sequence() * ValueLayout.JAVA_LONG.byteSize();
     for (int index = 0; index <= depth; index++) {
-      free.add(new Buffers(arena.allocate(bytes, ALIGNMENT), arena.allocate(bytes, ALIGNMENT)));
+      free.add(
+          new Buffers(
+              arena.allocate(batches.inputBytes(), ALIGNMENT),
+              arena.allocate(batches.targetBytes(), ALIGNMENT)));
     }
     this.producer = Thread.ofVirtual().name("weft-prefetch").start(() -> produce(firstStep));
   }
@@ -121,9 +119,9 @@ public final class Prefetcher implements AutoCloseable {
   private void produce(long firstStep) {
     try {
       for (long step = firstStep; ; step++) {
-        for (int microBatch = 0; microBatch < sampler.microBatches(); microBatch++) {
+        for (int microBatch = 0; microBatch < batches.microBatches(); microBatch++) {
           Buffers buffers = free.take();
-          sampler.fill(step, microBatch, buffers.inputs(), buffers.targets());
+          batches.fill(step, microBatch, buffers.inputs(), buffers.targets());
           Batch batch = new Batch(step, microBatch, buffers.inputs(), buffers.targets());
           ready.add(new Ready(batch, buffers));
         }

@@ -1,0 +1,173 @@
+package dev.weft.runtime.data;
+
+import dev.weft.core.cluster.UserException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.SplittableRandom;
+
+/**
+ * Pictures of discs, squares and triangles of random place, size and brightness on noise, with the
+ * class of every pixel: something to segment that needs no download. Every picture is a pure
+ * function of the seed and its number. Brightness does not tell shapes apart, only their outline
+ * does. Those held out for measuring are others than those trained on.
+ */
+public final class SyntheticImages implements Batches {
+  /** Nothing, disc, square, triangle. */
+  public static final int CLASSES = 4;
+
+  /** Pictures to measure on. */
+  public static final int HELD_OUT = 64;
+
+  private static final int MOST_SHAPES = 3;
+  private static final double NOISE = 0.3;
+  private static final long HELD_OUT_KEY = 0x9E3779B97F4A7C15L;
+
+  private final int edge;
+  private final int batch;
+  private final int microBatches;
+  private final long seed;
+
+  /**
+   * Square pictures.
+   *
+   * @param edge their size in pixels
+   * @param batch pictures per step, over all micro-batches
+   * @param microBatches equal parts of a step's pictures
+   * @param seed two seeds give other pictures
+   * @throws UserException if a number is below 1, or the pictures cannot be divided evenly
+   */
+  public SyntheticImages(int edge, int batch, int microBatches, long seed) {
+    if (edge < 1 || batch < 1 || microBatches < 1 || batch % microBatches != 0) {
+      throw new UserException(
+          "expected at least 1 for each of image, batch and micro-batches, and a batch that is a multiple of micro-batches, found %d, %d and %d"
+              .formatted(edge, batch, microBatches));
+    }
+    this.edge = edge;
+    this.batch = batch;
+    this.microBatches = microBatches;
+    this.seed = seed;
+  }
+
+  /** Pictures of one micro-batch. */
+  public int microBatchRows() {
+    return batch / microBatches;
+  }
+
+  @Override
+  public int microBatches() {
+    return microBatches;
+  }
+
+  @Override
+  public long inputBytes() {
+    return pixels() * microBatchRows() * Float.BYTES;
+  }
+
+  @Override
+  public long targetBytes() {
+    return pixels() * microBatchRows() * Long.BYTES;
+  }
+
+  private long pixels() {
+    return (long) edge * edge;
+  }
+
+  /**
+   * Writes one micro-batch.
+   *
+   * @param inputs f32[micro-batch rows, 1, edge, edge], dense
+   * @param targets i64[micro-batch rows, edge, edge], dense
+   */
+  @Override
+  public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
+    if (microBatch < 0 || microBatch >= microBatches) {
+      throw new IndexOutOfBoundsException("micro-batch " + microBatch + " of " + microBatches);
+    }
+    long first = step * batch + (long) microBatch * microBatchRows();
+    for (int row = 0; row < microBatchRows(); row++) {
+      draw(KeyedPermutation.mix(seed, first + row), row, inputs, targets);
+    }
+  }
+
+  /** Batches of as many rows as a micro-batch's that hold all held-out pictures. */
+  public int heldOutBatches() {
+    return Math.ceilDiv(HELD_OUT, microBatchRows());
+  }
+
+  /**
+   * Writes held-out pictures, one micro-batch's rows of them.
+   *
+   * @param batch counted from 0
+   * @param inputs as {@link #fill}'s; zeros where a row is too many
+   * @param targets likewise; the ignored target where a row is too many
+   * @param ignoredTarget the class that does not count
+   */
+  public void fillHeldOut(
+      int batch, MemorySegment inputs, MemorySegment targets, long ignoredTarget) {
+    for (int row = 0; row < microBatchRows(); row++) {
+      int number = batch * microBatchRows() + row;
+      if (number < HELD_OUT) {
+        draw(KeyedPermutation.mix(seed ^ HELD_OUT_KEY, number), row, inputs, targets);
+      } else {
+        for (long pixel = row * pixels(); pixel < (row + 1) * pixels(); pixel++) {
+          inputs.setAtIndex(ValueLayout.JAVA_FLOAT, pixel, 0);
+          targets.setAtIndex(ValueLayout.JAVA_LONG, pixel, ignoredTarget);
+        }
+      }
+    }
+  }
+
+  /**
+   * A shape.
+   *
+   * @param kind its class
+   * @param x of its centre, in pixels
+   * @param y likewise
+   * @param reach from the centre to its rim, in pixels
+   * @param brightness of its pixels
+   */
+  private record Figure(int kind, double x, double y, double reach, double brightness) {
+    static Figure of(SplittableRandom random, int edge) {
+      return new Figure(
+          1 + random.nextInt(CLASSES - 1),
+          edge * random.nextDouble(),
+          edge * random.nextDouble(),
+          edge * (0.1 + 0.15 * random.nextDouble()),
+          0.7 + 0.6 * random.nextDouble());
+    }
+
+    boolean covers(double atX, double atY) {
+      double right = atX - x;
+      double down = atY - y;
+      return switch (kind) {
+        case 1 -> right * right + down * down <= reach * reach;
+        case 2 -> Math.max(Math.abs(right), Math.abs(down)) <= 0.9 * reach;
+        default -> Math.abs(down) <= reach && 2 * Math.abs(right) <= down + reach;
+      };
+    }
+  }
+
+  private void draw(long key, int row, MemorySegment inputs, MemorySegment targets) {
+    var random = new SplittableRandom(key);
+    Figure[] figures = new Figure[1 + random.nextInt(MOST_SHAPES)];
+    for (int i = 0; i < figures.length; i++) {
+      figures[i] = Figure.of(random, edge);
+    }
+    long pixel = row * pixels();
+    for (int y = 0; y < edge; y++) {
+      for (int x = 0; x < edge; x++) {
+        double brightness = NOISE * random.nextGaussian();
+        int kind = 0;
+        for (Figure figure : figures) {
+          if (kind == 0 && figure.covers(x, y)) {
+            kind = figure.kind();
+            brightness += figure.brightness();
+          }
+        }
+        inputs.setAtIndex(ValueLayout.JAVA_FLOAT, pixel, (float) brightness);
+        targets.setAtIndex(ValueLayout.JAVA_LONG, pixel, kind);
+        pixel++;
+      }
+    }
+  }
+}
