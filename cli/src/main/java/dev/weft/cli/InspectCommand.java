@@ -6,6 +6,7 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.op.GraphText;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.trace.Parameter;
+import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.util.Locale;
@@ -41,15 +42,23 @@ final class InspectCommand implements Runnable {
   @Command(
       name = "graph",
       mixinStandardHelpOptions = true,
-      description = "The graph of a micro-batch's training step in its text form.")
+      description =
+          "The graph of a micro-batch's training step in its text form, with its shardings.")
   static final class GraphCommand implements Callable<Integer> {
     @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
     @Override
     public Integer call() {
-      try (Session session = open(spec)) {
-        System.out.println(GraphText.print(session.graphs().micro()));
-      }
+      TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
+      Session.Spec trained = Session.spec(config);
+      StepGraphs graphs =
+          StepGraphs.of(
+              trained.model(),
+              trained.data(),
+              trained.parameterType(),
+              trained.optimizer(),
+              trained.clip());
+      System.out.println(GraphText.print(graphs.micro()));
       return 0;
     }
   }

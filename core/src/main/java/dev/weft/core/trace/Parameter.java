@@ -12,8 +12,10 @@ import java.util.List;
  * @param type with the stacked dims in front
  * @param stackedDims how many dims of the type are stacked layers
  * @param initializer how it starts
+ * @param source the line of the model that asks for it first, {@code Gpt.java:42}
  */
-public record Parameter(String name, TensorType type, int stackedDims, Initializer initializer) {
+public record Parameter(
+    String name, TensorType type, int stackedDims, Initializer initializer, String source) {
 
   /** The type of one layer's part. */
   public TensorType sliceType() {

@@ -96,7 +96,9 @@ public final class Scope {
     }
     Value value;
     if (stack == null) {
-      value = trace.parameter(new Parameter(fullName, type, stacked, initializer));
+      value =
+          trace.parameter(
+              new Parameter(fullName, type, stacked, initializer, level.builder.source()));
     } else {
       value = level.builder.input(fullName, type, Graph.Kind.DATA);
       String rest = fullName.substring(stack.prefix.length());

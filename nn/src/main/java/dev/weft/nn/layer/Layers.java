@@ -31,6 +31,19 @@ public final class Layers {
     return x.matmul(w).plus(b);
   }
 
+  /**
+   * The same, split over a mesh.
+   *
+   * @param rows the mesh axes that split {@code h}, or {@link dev.weft.core.cluster.DimSpec#WHOLE}
+   * @param columns the mesh axes that split {@code out}
+   */
+  public static Tensor linear(
+      Scope m, Tensor x, long out, Initializer weight, Object rows, Object columns) {
+    Tensor w = m.parameter("weight", weight, x.size(-1), out).shard(rows, columns);
+    Tensor b = m.parameter("bias", Initializer.zeros(), out).shard(columns);
+    return x.matmul(w).plus(b);
+  }
+
   /** Normalises the last dim, then scales by {@code weight} and shifts by {@code bias}. */
   public static Tensor layerNorm(Scope m, Tensor x) {
     Tensor scale = m.parameter("weight", Initializer.ones(), x.size(-1));

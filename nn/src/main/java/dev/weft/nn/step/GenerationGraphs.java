@@ -8,6 +8,7 @@ import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
+import dev.weft.core.op.Shard;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.trace.Parameter;
 import dev.weft.core.trace.Scope;
@@ -95,7 +96,8 @@ public final class GenerationGraphs {
                       new Cache(given(batch, KEYS), given(batch, VALUES)));
               return List.of(result.logits(), result.cache().keys(), result.cache().values());
             });
-    return traced.withGraph(finish(traced.graph(), dtype));
+    // Generation runs on one device.
+    return traced.withGraph(finish(Shard.erase(traced.graph()), dtype));
   }
 
   private static Tensor given(Map<String, Tensor> batch, String name) {

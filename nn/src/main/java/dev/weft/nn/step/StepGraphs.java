@@ -6,6 +6,7 @@ import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Origin;
 import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
@@ -13,6 +14,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.GlobalNorm;
 import dev.weft.core.op.Maximum;
+import dev.weft.core.op.Shard;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.trace.Parameter;
 import dev.weft.core.trace.Scope;
@@ -28,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiFunction;
+import java.util.function.UnaryOperator;
 
 /**
  * A training step: {@code micro} runs once per micro-batch, {@code norm} and {@code update} once
@@ -68,7 +71,7 @@ public record StepGraphs(
   public interface Model extends BiFunction<Scope, Map<String, Tensor>, Loss> {}
 
   /**
-   * Traces and differentiates a model.
+   * Traces and differentiates a model. Its annotations stay in the graphs.
    *
    * @param data the types of a micro-batch by name
    * @param dtype what products are computed in: with f64 all floats of parameters are f64, with any
@@ -77,10 +80,26 @@ public record StepGraphs(
    */
   public static StepGraphs of(
       Model model, Map<String, TensorType> data, DataType dtype, Optimizer optimizer, double clip) {
+    return of(model, data, dtype, optimizer, clip, UnaryOperator.identity());
+  }
+
+  /** The same for one device: the graphs of the model without its annotations. */
+  public static StepGraphs forOneDevice(
+      Model model, Map<String, TensorType> data, DataType dtype, Optimizer optimizer, double clip) {
+    return of(model, data, dtype, optimizer, clip, Shard::erase);
+  }
+
+  private static StepGraphs of(
+      Model model,
+      Map<String, TensorType> data,
+      DataType dtype,
+      Optimizer optimizer,
+      double clip,
+      UnaryOperator<Graph> prepared) {
     var measures = new ArrayList<String>();
     Traced training = trace("micro", model, data, parameterType(dtype), true, measures);
     Traced evaluation = trace("evaluate", model, data, parameterType(dtype), false, measures);
-    Graph forward = forward(training, dtype);
+    Graph forward = forward(training, dtype, prepared);
     List<Value> parameters = forward.inputs(Graph.Kind.PARAMETER);
     Value loss = forward.outputValues().getFirst();
     return new StepGraphs(
@@ -88,9 +107,9 @@ public record StepGraphs(
         Optimize.optimize(Autodiff.gradients(forward, loss, parameters, false)),
         Optimize.optimize(Autodiff.gradients(forward, loss, parameters, true))
             .withName("micro_next"),
-        norm(training.parameters(), clip),
+        norm(training.parameters(), clip, source(forward, loss)),
         update(training.parameters(), optimizer),
-        forward(evaluation, dtype),
+        forward(evaluation, dtype, prepared),
         List.copyOf(measures));
   }
 
@@ -123,10 +142,16 @@ public record StepGraphs(
     return dtype == DataType.F64 ? DataType.F64 : DataType.F32;
   }
 
-  private static Graph forward(Traced traced, DataType dtype) {
-    Graph simple = Optimize.optimize(traced.graph());
+  private static Graph forward(Traced traced, DataType dtype, UnaryOperator<Graph> prepared) {
+    Graph simple = Optimize.optimize(prepared.apply(traced.graph()));
     return Optimize.optimize(
         Verifier.verify("mixed precision", MixedPrecision.apply(simple, dtype)));
+  }
+
+  /** The line of the model that makes a value. */
+  private static String source(Graph graph, Value value) {
+    Node producer = graph.producers().get(value);
+    return producer == null ? "" : producer.origin().source();
   }
 
   private static Traced trace(
@@ -152,9 +177,9 @@ public record StepGraphs(
         });
   }
 
-  private static Graph norm(List<Parameter> parameters, double clip) {
+  private static Graph norm(List<Parameter> parameters, double clip, String source) {
     var builder = new Builder("norm");
-    builder.origin(new Origin("norm", Role.UPDATE, ""));
+    builder.origin(new Origin("norm", Role.UPDATE, source));
     var gradients = new ArrayList<Tensor>();
     for (Parameter parameter : parameters) {
       gradients.add(input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
@@ -177,7 +202,7 @@ public record StepGraphs(
     for (Parameter parameter : parameters) {
       String name = parameter.name();
       TensorType type = parameter.type();
-      builder.origin(new Origin(name, Role.UPDATE, ""));
+      builder.origin(new Origin(name, Role.UPDATE, parameter.source()));
       Tensor value = input(builder, name, type, Graph.Kind.PARAMETER);
       Tensor gradient = input(builder, name + ".sum", type, Graph.Kind.ACCUMULATOR);
       var slots = new ArrayList<Tensor>();

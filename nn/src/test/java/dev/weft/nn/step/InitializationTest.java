@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 
 class InitializationTest {
   private static Parameter parameter(String name, Initializer initializer, long... sizes) {
-    return new Parameter(name, TensorType.of(DataType.F32, sizes), 0, initializer);
+    return new Parameter(name, TensorType.of(DataType.F32, sizes), 0, initializer, "");
   }
 
   @Test

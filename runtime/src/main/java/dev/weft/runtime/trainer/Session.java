@@ -78,7 +78,8 @@ public final class Session implements AutoCloseable {
     this.device = device;
     this.optimizer = spec.optimizer();
     this.graphs =
-        StepGraphs.of(spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
+        StepGraphs.forOneDevice(
+            spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
     for (Parameter parameter : graphs.parameters()) {
       allocate(parameter.name(), parameter.type());
       for (String slot : optimizer.slots()) {
@@ -107,30 +108,34 @@ public final class Session implements AutoCloseable {
 
   /** The session of a token model's configuration. */
   public static Session open(TrainConfig config) {
+    return open(spec(config));
+  }
+
+  /** What a configuration trains. */
+  public static Spec spec(TrainConfig config) {
     TokenModel model = Models.load(config.model(), config.classpath());
     TensorType tokens =
         TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());
     var data = new LinkedHashMap<String, TensorType>();
     data.put("tokens", tokens);
     data.put("targets", tokens);
-    return open(
-        new Spec(
-            (scope, batch) ->
-                model.loss(
-                    scope,
-                    config.modelConfig(),
-                    Objects.requireNonNull(batch.get("tokens")),
-                    Objects.requireNonNull(batch.get("targets"))),
-            data,
-            config.microBatches(),
-            config.computeType(),
-            config.optimizerRule(),
-            config.clip(),
-            config.seed(),
-            config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads(),
-            config.deviceMemory().isEmpty()
-                ? Bytes.of(Machine.memory().count() / 10 * 9)
-                : Bytes.parse(config.deviceMemory())));
+    return new Spec(
+        (scope, batch) ->
+            model.loss(
+                scope,
+                config.modelConfig(),
+                Objects.requireNonNull(batch.get("tokens")),
+                Objects.requireNonNull(batch.get("targets"))),
+        data,
+        config.microBatches(),
+        config.computeType(),
+        config.optimizerRule(),
+        config.clip(),
+        config.seed(),
+        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads(),
+        config.deviceMemory().isEmpty()
+            ? Bytes.of(Machine.memory().count() / 10 * 9)
+            : Bytes.parse(config.deviceMemory()));
   }
 
   /** Opens a device and makes the model ready; parameters hold zeros until {@link #initialize}. */
