@@ -52,6 +52,11 @@ final class KernelConformanceTest {
     return examples().map(e -> test(e, "", graph(e)));
   }
 
+  @TestFactory
+  Stream<DynamicTest> convolutionsOfAnyGeometryEqualTheReference() {
+    return RandomConvolutions.examples(40).map(e -> test(e, "", graph(e)));
+  }
+
   /** The op's operands are values that nobody else reads: kernels may write over them. */
   @TestFactory
   Stream<DynamicTest> kernelsMayWorkInPlace() {
