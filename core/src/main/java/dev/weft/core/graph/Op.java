@@ -71,6 +71,22 @@ public interface Op {
     return this;
   }
 
+  /**
+   * Groups of inputs that the op is linear in together, the other inputs held: applied to parts of
+   * these that sum to the whole, it gives parts that sum to the result.
+   */
+  default List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of();
+  }
+
+  /**
+   * What elements of an input count as that lie beyond the end of a tile, where the op folds a
+   * split factor away by sums.
+   */
+  default double neutral(int input) {
+    return 0;
+  }
+
   /** The graphs that this op runs. */
   default List<Graph> bodies() {
     return List.of();

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param dim the dim
  */
-public record ArgMax(int dim) implements Composite {
+public record ArgMax(int dim) implements Composite, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           ArgMax.class,
@@ -62,5 +62,29 @@ public record ArgMax(int dim) implements Composite {
   public List<Tensor> expand(List<Tensor> inputs) {
     Tensor index = Tensor.apply(new TopK(dim, 1), inputs).get(1);
     return List.of(index.reshape(index.shape().without(dim)));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return factor.equals("d" + dim);
+  }
+
+  /** The largest of each part, and of these the first that is the largest of all. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Tensor x = inputs.getFirst();
+    Tensor index = Tensor.iota(x.builder(), x.type().with(DataType.I64), dim).plus(part.start());
+    double least =
+        x.dtype().isFloat()
+            ? Double.NEGATIVE_INFINITY
+            : x.dtype() == DataType.I32 ? Integer.MIN_VALUE : Long.MIN_VALUE;
+    Tensor known = Tensor.where(index.less(part.size()), x, x.filled(least));
+    Tensor best = Tensor.one(this, known);
+    Tensor row = best.reshape(known.shape().with(dim, 1));
+    Tensor values = part.gathered(Tensor.one(new Gather(dim), known, row), dim);
+    Tensor indices = part.gathered(Tensor.one(new Gather(dim), index, row), dim);
+    Tensor chosen = Tensor.one(this, values).reshape(row.shape());
+    return List.of(
+        Tensor.one(new Gather(dim), indices, chosen).reshape(outputs.getFirst().shape()));
   }
 }

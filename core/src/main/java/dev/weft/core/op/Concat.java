@@ -109,4 +109,9 @@ public record Concat(int dim) implements Primitive {
     }
     return List.of(y);
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(java.util.stream.IntStream.range(0, inputs.size()).boxed().toList());
+  }
 }

@@ -183,4 +183,9 @@ public record Convolution(
     geometry(types).forEach((i, k, o) -> y[o] += x[i] * filter[k]);
     return List.of(Literal.of(type, y));
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0), List.of(1));
+  }
 }

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param dim the dim
  * @param reverse whether they run from the end: element i is the sum of elements i to the last
  */
-public record Cumsum(int dim, boolean reverse) implements Primitive {
+public record Cumsum(int dim, boolean reverse) implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           Cumsum.class,
@@ -87,5 +87,25 @@ public record Cumsum(int dim, boolean reverse) implements Primitive {
       }
     }
     return List.of(isFloat ? Literal.of(x.type(), doubles) : Literal.of(x.type(), longs));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return true;
+  }
+
+  /** Sums along the part, and the totals of the parts before it. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Tensor x = part.masked(inputs.getFirst(), dim, 0);
+    Tensor totals = part.gathered(x.sum(List.of(dim)).reshape(x.shape().with(dim, 1)), dim);
+    TensorType line = TensorType.of(DataType.I64, part.count());
+    Tensor positions = Tensor.iota(x.builder(), line, 0);
+    Tensor number = part.number().broadcast(line.shape(), List.of());
+    Tensor before = reverse ? positions.greater(number) : positions.less(number);
+    Tensor counted =
+        Tensor.where(before.broadcast(totals.shape(), List.of(dim)), totals, totals.filled(0));
+    Tensor offset = counted.sum(List.of(dim));
+    return List.of(Tensor.one(this, x).plus(offset.alongside(x, dim)));
   }
 }

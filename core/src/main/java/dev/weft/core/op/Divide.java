@@ -36,4 +36,9 @@ public record Divide() implements BinaryOp {
     Tensor da = dy.dividedBy(adjoint.input(1));
     return List.of(da, da.times(adjoint.output(0)).negate());
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return inputs.getFirst().dtype().isFloat() ? List.of(List.of(0)) : List.of();
+  }
 }

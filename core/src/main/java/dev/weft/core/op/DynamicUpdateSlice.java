@@ -92,4 +92,9 @@ public record DynamicUpdateSlice(int dim) implements Primitive {
     }
     return List.of(floats ? Literal.of(x.type(), (double[]) y) : Literal.of(x.type(), (long[]) y));
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0, 1));
+  }
 }

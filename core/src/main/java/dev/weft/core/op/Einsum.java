@@ -171,4 +171,9 @@ public record Einsum(String equation) implements Composite {
     from.chars().filter(c -> gone.indexOf(c) < 0).forEach(c -> kept.append((char) c));
     return kept.toString();
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return inputs.size() == 1 ? List.of(List.of(0)) : List.of(List.of(0), List.of(1));
+  }
 }

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Folding;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
@@ -13,10 +14,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Rows of a table: table [v, h] by ids (i64, any shape) gives [..., h]. */
-public record Embedding() implements Primitive {
+public record Embedding() implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           Embedding.class,
@@ -83,5 +85,53 @@ public record Embedding() implements Primitive {
     }
     return List.of(
         Gathering.pick(table, type.shape(), i -> (int) ids[i / width] * width + i % width));
+  }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return factor.equals("v");
+  }
+
+  /** Rows that lie in the part's table; zeros for the others. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Tensor table = inputs.get(0);
+    Tensor ids = inputs.get(1);
+    Local local = Local.of(part, ids);
+    Tensor rows = table.embedding(local.index());
+    var dims = new ArrayList<Integer>();
+    for (int dim = 0; dim < ids.rank(); dim++) {
+      dims.add(dim);
+    }
+    return List.of(
+        Tensor.where(local.inside().broadcast(rows.shape(), dims), rows, rows.filled(0)));
+  }
+
+  @Override
+  public Optional<Folding> outstanding(String factor, int output, List<TensorType> inputs) {
+    return Optional.of(Folding.SUM);
+  }
+
+  /**
+   * Indices into a whole dim as a part of it sees them.
+   *
+   * @param index into the part, 0 where it lies elsewhere
+   * @param inside whether it lies in the part
+   */
+  record Local(Tensor index, Tensor inside) {
+    static Local of(Part part, Tensor indices) {
+      Tensor shifted = indices.minus(part.start());
+      Tensor inside =
+          Tensor.one(
+              new LogicalAnd(),
+              Tensor.one(new LogicalAnd(), shifted.greaterOrEqual(0), shifted.less(part.room())),
+              indices.less(part.size()));
+      return new Local(Tensor.where(inside, shifted, shifted.filled(0)), inside);
+    }
   }
 }

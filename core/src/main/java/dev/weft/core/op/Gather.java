@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Folding;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
@@ -11,13 +12,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Elements taken along a dim: element [i, j] of the output is element [index[i, j], j] of the
  * tensor for dim 0. Inputs: tensor, index (i64, of the same rank, other dims at most as long).
  */
-public record Gather(int dim) implements Primitive {
+public record Gather(int dim) implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           Gather.class,
@@ -66,5 +68,28 @@ public record Gather(int dim) implements Primitive {
     Literal x = inputs.get(0);
     int[] from = ScatterAdd.positions(this, dim, x.shape(), inputs.get(1));
     return List.of(Gathering.pick(x, inputs.get(1).shape(), i -> from[i]));
+  }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return factor.equals("i");
+  }
+
+  /** Elements that lie in the part; zeros for the others. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Embedding.Local local = Embedding.Local.of(part, inputs.get(1));
+    Tensor taken = Tensor.one(this, inputs.get(0), local.index());
+    return List.of(Tensor.where(local.inside(), taken, taken.filled(0)));
+  }
+
+  @Override
+  public Optional<Folding> outstanding(String factor, int output, List<TensorType> inputs) {
+    return Optional.of(Folding.SUM);
   }
 }

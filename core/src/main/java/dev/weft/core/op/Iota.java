@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param type the output
  * @param dim the dim along which they count
  */
-public record Iota(TensorType type, int dim) implements Primitive {
+public record Iota(TensorType type, int dim) implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           Iota.class,
@@ -79,5 +79,19 @@ public record Iota(TensorType type, int dim) implements Primitive {
       y[i] = i / inner % size;
     }
     return List.of(Literal.of(type, y));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return true;
+  }
+
+  /** Counts from where the part begins. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Tensor start = part.start();
+    TensorType wide = outputs.getFirst().with(DataType.I64);
+    Tensor counted = Tensor.iota(start.builder(), wide, dim).plus(start);
+    return List.of(counted.cast(type.dtype()));
   }
 }

@@ -108,4 +108,10 @@ public record LinearCrossEntropy(int chunkRows, long ignoreIndex) implements Com
     }
     return rows;
   }
+
+  /** Targets beyond the end are not counted. */
+  @Override
+  public double neutral(int input) {
+    return input == 2 ? ignoreIndex : 0;
+  }
 }

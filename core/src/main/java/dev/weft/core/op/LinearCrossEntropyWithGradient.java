@@ -83,4 +83,10 @@ public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex) im
                 weight));
     return List.of(results.get(0), results.get(2).reshape(x.shape()), results.get(1));
   }
+
+  /** Targets beyond the end are not counted. */
+  @Override
+  public double neutral(int input) {
+    return input == 2 ? ignoreIndex : 0;
+  }
 }

@@ -61,4 +61,9 @@ public record Mean(List<Integer> dims) implements Reduction {
     return List.of(
         Literal.of(sum.type(), Arrays.stream(sum.doubles()).map(v -> v / count).toArray()));
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0));
+  }
 }

@@ -1,5 +1,6 @@
 package dev.weft.core.op;
 
+import dev.weft.core.graph.TensorType;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -27,5 +28,10 @@ public record Multiply() implements BinaryOp {
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     Tensor dy = adjoint.cotangent();
     return List.of(dy.times(adjoint.input(1)), dy.times(adjoint.input(0)));
+  }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0), List.of(1));
   }
 }

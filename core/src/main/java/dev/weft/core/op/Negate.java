@@ -44,4 +44,9 @@ public record Negate() implements UnaryOp {
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(adjoint.cotangent().negate());
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0));
+  }
 }

@@ -260,4 +260,9 @@ public record Pad(List<Long> low, List<Long> high, List<Long> interior, double v
     }
     return List.of(y);
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return value == 0 ? List.of(List.of(0)) : List.of();
+  }
 }

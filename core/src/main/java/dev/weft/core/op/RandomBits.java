@@ -8,6 +8,7 @@ import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -21,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * @param site which place of the model they are for
  * @param shape the output's shape, of i32
  */
-public record RandomBits(long site, Shape shape) implements Primitive {
+public record RandomBits(long site, Shape shape) implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           RandomBits.class,
@@ -83,5 +84,18 @@ public record RandomBits(long site, Shape shape) implements Primitive {
         Literal.of(
             infer(inputs.stream().map(Literal::type).toList()).getFirst(),
             Arrays.stream(bits).asLongStream().toArray()));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return factor.equals("d0");
+  }
+
+  /** The rows of the part. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    var moved = new ArrayList<>(inputs);
+    moved.set(3, inputs.get(3).plus(part.start()));
+    return Tensor.apply(new RandomBits(site, outputs.getFirst().shape()), moved);
   }
 }

@@ -1,6 +1,7 @@
 package dev.weft.core.op;
 
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Folding;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
@@ -14,13 +15,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A tensor with updates added along a dim: element [index[i, j], j] grows by update [i, j] for dim
  * 0. Inputs: tensor, index (i64), updates of the index's shape.
  */
-public record ScatterAdd(int dim) implements Primitive {
+public record ScatterAdd(int dim) implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           ScatterAdd.class,
@@ -112,5 +114,40 @@ public record ScatterAdd(int dim) implements Primitive {
       positions[i] = Math.toIntExact(position);
     }
     return positions;
+  }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0, 2));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return factor.equals("i") || factor.equals("u");
+  }
+
+  /**
+   * Split along the base, a part adds what falls into it. Split along the updates, the base is
+   * added to by the first part only, and the sums are outstanding.
+   */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Tensor base = inputs.get(0);
+    Tensor index = inputs.get(1);
+    Tensor updates = inputs.get(2);
+    if (part.factor().equals("i")) {
+      Embedding.Local local = Embedding.Local.of(part, index);
+      Tensor own = Tensor.where(local.inside(), updates, updates.filled(0));
+      return List.of(Tensor.one(this, base, local.index(), own));
+    }
+    Tensor first = part.number().less(1).broadcast(base.shape(), List.of());
+    Tensor start = Tensor.where(first, base, base.filled(0));
+    Tensor counted = part.masked(updates, dim, 0);
+    return List.of(Tensor.one(this, start, part.masked(index, dim, 0), counted));
+  }
+
+  @Override
+  public Optional<Folding> outstanding(String factor, int output, List<TensorType> inputs) {
+    return factor.equals("u") ? Optional.of(Folding.SUM) : Optional.empty();
   }
 }

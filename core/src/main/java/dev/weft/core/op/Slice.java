@@ -182,4 +182,9 @@ public record Slice(List<Long> starts, List<Long> limits, List<Long> strides)
     Literal x = inputs.getFirst();
     return List.of(Gathering.strided(x, view(Strided.dense(x.shape())).orElseThrow()));
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0));
+  }
 }

@@ -30,4 +30,9 @@ public record Subtract() implements BinaryOp {
   public List<@Nullable Tensor> gradient(Adjoint adjoint) {
     return List.of(adjoint.cotangent(), adjoint.cotangent().negate());
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(0, 1));
+  }
 }

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param dim the dim
  * @param k how many; at most the dim's size
  */
-public record TopK(int dim, long k) implements Primitive {
+public record TopK(int dim, long k) implements Primitive, SelfSplitting {
   static final OpEntry ENTRY =
       OpEntry.of(
           TopK.class,
@@ -101,5 +101,32 @@ public record TopK(int dim, long k) implements Primitive {
     return List.of(
         Gathering.pick(x, types.getFirst().shape(), i -> places[i]),
         Literal.of(types.get(1), Ordering.indices(x, dim, places)));
+  }
+
+  @Override
+  public boolean splits(String factor, List<TensorType> inputs) {
+    return factor.equals("t");
+  }
+
+  /** The largest of each part, and of these the largest of all. */
+  @Override
+  public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
+    Tensor x = inputs.getFirst();
+    long own = Math.min(k, part.room());
+    Tensor index = Tensor.iota(x.builder(), x.type().with(DataType.I64), dim).plus(part.start());
+    // What lies behind the end may never be chosen before anything else: it stands last of equals.
+    double least =
+        x.dtype().isFloat()
+            ? Double.NEGATIVE_INFINITY
+            : x.dtype() == DataType.I32 ? Integer.MIN_VALUE : Long.MIN_VALUE;
+    Tensor inside = index.less(part.size());
+    Tensor known = Tensor.where(inside, x, x.filled(least));
+    List<Tensor> best = Tensor.apply(new TopK(dim, own), List.of(known));
+    Tensor places = Tensor.one(new Gather(dim), index, best.get(1));
+    Tensor values = part.gathered(best.get(0), dim);
+    Tensor indices = part.gathered(places, dim);
+    // Parts stand in the order of their indices, so of equals the first is that of the lowest one.
+    List<Tensor> chosen = Tensor.apply(new TopK(dim, k), List.of(values));
+    return List.of(chosen.get(0), Tensor.one(new Gather(dim), indices, chosen.get(1)));
   }
 }

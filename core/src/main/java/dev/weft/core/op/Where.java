@@ -69,4 +69,9 @@ public record Where() implements Primitive {
     }
     return List.of(Literal.of(a.type(), y));
   }
+
+  @Override
+  public List<List<Integer>> linear(List<TensorType> inputs) {
+    return List.of(List.of(1, 2));
+  }
 }

@@ -1,0 +1,34 @@
+package dev.weft.core.shard;
+
+import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.Role;
+import dev.weft.core.graph.TensorType;
+
+/**
+ * A collective in a partitioned program, with its price and reason.
+ *
+ * @param op what is done
+ * @param local the type of the local tensor that goes in
+ * @param global the type of the whole tensor
+ * @param bytes that a device sends each time
+ * @param count how often: the passes through repeats around it
+ * @param role what it is done for
+ * @param value the name of the tensor in the whole program
+ * @param source the line of the model
+ * @param reason why, in words
+ */
+public record CollectiveUse(
+    Collective op,
+    TensorType local,
+    TensorType global,
+    long bytes,
+    long count,
+    Role role,
+    String value,
+    String source,
+    String reason) {
+  /** Bytes that a device sends in all passes. */
+  public long totalBytes() {
+    return bytes * count;
+  }
+}

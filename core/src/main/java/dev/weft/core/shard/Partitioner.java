@@ -1,0 +1,239 @@
+package dev.weft.core.shard;
+
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.Spec;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.DeadCode;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Origin;
+import dev.weft.core.graph.Value;
+import dev.weft.core.graph.Verifier;
+import dev.weft.core.op.CommonSubexpressions;
+import dev.weft.core.op.Repeat;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Rewrites a graph for the devices of a mesh (GSPMD, section 4): every node works on local tensors,
+ * and collectives stand where a tensor is needed in another layout than it was made in.
+ *
+ * <p>Specs are completed by {@link Propagation}. Then nodes are taken in order; for each, all ways
+ * to share its work along factors are priced, by the bytes that its operands must move, those that
+ * its outputs will have to move to get to their specs, and the work that is repeated; the cheapest
+ * is taken. Sums stay partial as long as that is cheaper, and a tensor that was moved once is kept
+ * in all its layouts.
+ */
+public final class Partitioner {
+  /**
+   * What is decided beforehand.
+   *
+   * @param specs of values, beside the annotations in the graph
+   * @param inputs exact layouts of inputs, as of accumulators that stay partial
+   * @param outputs layouts that outputs must have, by number; an output without one gets its spec
+   * @param loose outputs that may stay in whatever layout they were made in, partial too
+   */
+  public record Given(
+      Map<Value, Spec> specs,
+      Map<Value, Layout> inputs,
+      Map<Integer, Layout> outputs,
+      Set<Integer> loose) {
+    /** Nothing but the graph's annotations. */
+    public static final Given NOTHING = new Given(Map.of(), Map.of(), Map.of(), Set.of());
+  }
+
+  /** Why a collective is there. */
+  record Reason(String value, dev.weft.core.graph.TensorType global, Origin origin, String text) {}
+
+  private final Mesh mesh;
+  private final Resharding resharding;
+  private final IdentityHashMap<Value, Reason> reasons;
+  private final Set<String> remarks;
+  private final Map<Object, Expanded> expansions = new HashMap<>();
+
+  private Partitioner(Mesh mesh, IdentityHashMap<Value, Reason> reasons, Set<String> remarks) {
+    this.mesh = mesh;
+    this.resharding = new Resharding(mesh);
+    this.reasons = reasons;
+    this.remarks = remarks;
+  }
+
+  /** Rewrites a graph with nothing decided but its annotations. */
+  public static Partitioned partition(Graph graph, Mesh mesh) {
+    return partition(graph, mesh, Given.NOTHING);
+  }
+
+  /** Rewrites a graph. */
+  public static Partitioned partition(Graph program, Mesh mesh, Given given) {
+    Graph graph = Means.asSums(program);
+    var partitioner = new Partitioner(mesh, new IdentityHashMap<>(), new LinkedHashSet<>());
+    Propagation.Result specs = partitioner.propagate(graph, given);
+    Piece piece = partitioner.rewrite(graph, specs, given);
+    var uses = new ArrayList<CollectiveUse>();
+    partitioner.collect(piece.graph(), 1, uses);
+    return new Partitioned(
+        Verifier.verify("partitioning", piece.graph()),
+        mesh,
+        piece.inputs(),
+        piece.outputs(),
+        specs,
+        uses,
+        List.copyOf(partitioner.remarks));
+  }
+
+  private Propagation.Result propagate(Graph graph, Given given) {
+    Map<Value, Spec> specs = new HashMap<>(given.specs());
+    given.inputs().forEach((value, layout) -> specs.putIfAbsent(value, layout.spec()));
+    given
+        .outputs()
+        .forEach((i, layout) -> specs.putIfAbsent(graph.outputs().get(i).value(), layout.spec()));
+    return Propagation.propagate(graph, mesh, specs);
+  }
+
+  /** A graph of local tensors with the layouts of its ends. */
+  record Piece(Graph graph, List<Layout> inputs, List<Layout> outputs) {}
+
+  /**
+   * A composite's expansion, rewritten.
+   *
+   * @param bytes that a device sends in it
+   */
+  record Expanded(Piece piece, double bytes) {}
+
+  Mesh mesh() {
+    return mesh;
+  }
+
+  Resharding resharding() {
+    return resharding;
+  }
+
+  void explain(Value local, Reason reason) {
+    reasons.put(local, reason);
+  }
+
+  Optional<Reason> reason(Value local) {
+    return Optional.ofNullable(reasons.get(local));
+  }
+
+  void remark(String text) {
+    remarks.add(text);
+  }
+
+  /** Rewrites a graph whose specs are known. */
+  Piece rewrite(Graph graph, Propagation.Result specs, Given given) {
+    var builder = new Builder(graph.name());
+    var versions = new Versions();
+    var layouts = new ArrayList<Layout>();
+    Map<Value, Value> locals = new HashMap<>();
+    for (Graph.Input input : graph.inputs()) {
+      Value value = input.value();
+      Layout layout = given.inputs().get(value);
+      if (layout == null) {
+        layout = Layout.of(specs.spec(value), mesh);
+      }
+      Value local =
+          builder.input(value.name(), resharding.local(value.type(), layout), input.kind());
+      locals.put(value, local);
+      versions.add(value, layout, local);
+      layouts.add(layout);
+    }
+    var body = new BodyPartitioner(this, specs, builder, versions);
+    body.count(graph);
+    graph.nodes().forEach(body::node);
+    var results = new ArrayList<Layout>();
+    for (int i = 0; i < graph.outputs().size(); i++) {
+      Graph.Output output = graph.outputs().get(i);
+      Value value = output.value();
+      Layout layout = given.outputs().get(i);
+      Value donor = output.donated();
+      if (layout == null && donor != null) {
+        layout = layouts.get(graph.inputValues().indexOf(donor));
+      }
+      if (layout == null) {
+        layout =
+            given.loose().contains(i)
+                ? versions.of(value).getFirst().layout()
+                : Layout.of(specs.spec(value), mesh);
+      }
+      builder.output(
+          body.convert(value, layout, "the result needs it", body.originOf(value)),
+          donor == null ? null : locals.get(donor));
+      results.add(layout);
+    }
+    Graph lean = DeadCode.eliminate(CommonSubexpressions.eliminate(builder.build()));
+    return new Piece(lean, layouts, results);
+  }
+
+  /**
+   * A graph rewritten for the axes of this mesh that it may use, once for every way its inputs lie.
+   *
+   * @param key equal for equal graphs
+   */
+  Expanded expanded(
+      Object key, Graph program, Mesh part, List<Layout> inputs, List<Layout> outputs) {
+    var whole = List.of(key, part, inputs, outputs);
+    Expanded known = expansions.get(whole);
+    if (known != null) {
+      return known;
+    }
+    Graph graph = Means.asSums(program);
+    Map<Value, Layout> given = new HashMap<>();
+    Map<Value, Spec> specs = new HashMap<>();
+    for (int i = 0; i < inputs.size(); i++) {
+      given.put(graph.inputs().get(i).value(), inputs.get(i));
+    }
+    Set<Integer> loose = new LinkedHashSet<>();
+    for (int i = 0; i < outputs.size(); i++) {
+      loose.add(i);
+      Value value = graph.outputs().get(i).value();
+      if (!given.containsKey(value)) {
+        specs.put(value, outputs.get(i).spec());
+      }
+    }
+    var inner = new Partitioner(part, reasons, remarks);
+    var decided = new Given(specs, given, Map.of(), loose);
+    Piece piece = inner.rewrite(graph, inner.propagate(graph, decided), decided);
+    var uses = new ArrayList<CollectiveUse>();
+    inner.collect(piece.graph(), 1, uses);
+    double bytes = uses.stream().mapToDouble(u -> u.totalBytes() + 1e-3 * u.count()).sum();
+    var expanded = new Expanded(piece, bytes);
+    expansions.put(whole, expanded);
+    return expanded;
+  }
+
+  /** Lists the collectives of a local graph, with how often each is done. */
+  void collect(Graph graph, long count, List<CollectiveUse> uses) {
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Repeat repeat) {
+        collect(repeat.body(), count * repeat.count(), uses);
+      } else if (node.op() instanceof Collective collective) {
+        dev.weft.core.graph.TensorType local = node.input(0).type();
+        Reason reason =
+            reason(node.output(0))
+                .orElse(
+                    new Reason(
+                        node.origin().forward(), local, node.origin(), "parts of one result"));
+        uses.add(
+            new CollectiveUse(
+                collective,
+                local,
+                reason.global(),
+                collective.bytesSent(local),
+                count,
+                reason.origin().role(),
+                reason.value(),
+                reason.origin().source(),
+                reason.text()));
+      }
+    }
+  }
+}
