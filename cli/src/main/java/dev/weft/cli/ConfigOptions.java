@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
 import dev.weft.runtime.trainer.TrainConfig;
+import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -105,7 +106,7 @@ final class ConfigOptions {
   private static void put(ObjectNode flags, String key, String value, JsonNode type) {
     try {
       if (type.isIntegralNumber()) {
-        flags.put(key, Long.parseLong(value));
+        flags.put(key, new BigInteger(value.strip()));
       } else if (type.isNumber()) {
         flags.put(key, Double.parseDouble(value));
       } else {

@@ -4,20 +4,21 @@ import dev.weft.core.cluster.Bytes;
 import dev.weft.runtime.trainer.Progress;
 import java.io.PrintStream;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** Shows training: one line that is rewritten on a terminal, plain lines elsewhere. */
 final class LiveLine implements Progress {
   private final PrintStream out;
-  private final boolean terminal;
   private final boolean quiet;
   private final boolean colour;
+  private final @Nullable Terminal window;
   private boolean open;
 
   LiveLine(PrintStream out, boolean quiet) {
     this.out = out;
     this.quiet = quiet;
-    this.terminal = System.console() != null && System.console().isTerminal();
-    this.colour = terminal && System.getenv("NO_COLOR") == null;
+    this.colour = Terminal.wantsColour();
+    this.window = Terminal.isLive() && !quiet ? Terminal.open() : null;
   }
 
   @Override
@@ -38,9 +39,11 @@ final class LiveLine implements Progress {
             step.shareOfPeak() * 100,
             Bytes.of(step.memoryBytes()),
             duration(step.secondsLeft()));
-    if (terminal) {
+    if (window != null) {
+      // A line that wraps could not be rewritten.
+      String fitting = text.substring(0, Math.min(text.length(), window.width() - 1));
       out.print(
-          "\r" + (colour ? "\u001b[36m" : "") + text + (colour ? "\u001b[0m" : "") + "\u001b[K");
+          "\r" + (colour ? "\u001b[36m" : "") + fitting + (colour ? "\u001b[0m" : "") + "\u001b[K");
       out.flush();
       open = true;
     } else {

@@ -1,7 +1,6 @@
 package dev.weft.cli;
 
 import dev.weft.core.cluster.UserException;
-import dev.weft.engine.buffer.OutOfDeviceMemoryException;
 import java.io.PrintWriter;
 import java.util.Objects;
 import picocli.CommandLine;
@@ -24,6 +23,7 @@ import picocli.CommandLine.Command;
 public final class Main implements Runnable {
   static final int USER_MISTAKE = 2;
   static final int FAULT = 1;
+  static final int INTERRUPTED = 130;
 
   @CommandLine.Spec private CommandLine.Model.CommandSpec spec;
 
@@ -47,9 +47,25 @@ public final class Main implements Runnable {
     for (CommandLine inspect : command(line, "inspect").getSubcommands().values()) {
       ConfigOptions.addTo(inspect);
     }
-    line.setExecutionExceptionHandler(Main::report);
+    line.setExecutionExceptionHandler((failure, at, _) -> report(failure, at));
+    line.setParameterExceptionHandler((mistake, _) -> misused(mistake));
     line.setCaseInsensitiveEnumValuesAllowed(true);
-    return line.execute(arguments);
+    try {
+      return line.execute(arguments);
+    } catch (OutOfMemoryError | StackOverflowError failure) {
+      return report(failure, line);
+    }
+  }
+
+  /** Says what was wrong with the words of a command, and where to read on. */
+  private static int misused(CommandLine.ParameterException mistake) {
+    CommandLine command = mistake.getCommandLine();
+    PrintWriter err = command.getErr();
+    err.println("weft: " + mistake.getMessage());
+    CommandLine.UnmatchedArgumentException.printSuggestions(mistake, err);
+    err.println("see " + command.getCommandSpec().qualifiedName() + " --help");
+    err.flush();
+    return USER_MISTAKE;
   }
 
   private static CommandLine command(CommandLine line, String... path) {
@@ -59,11 +75,18 @@ public final class Main implements Runnable {
     return line;
   }
 
-  private static int report(
-      Exception failure, CommandLine command, CommandLine.ParseResult parsed) {
+  private static int report(Throwable failure, CommandLine command) {
     PrintWriter err = command.getErr();
-    if (failure instanceof UserException || failure instanceof OutOfDeviceMemoryException) {
+    if (failure instanceof UserException) {
       err.println("weft: " + failure.getMessage());
+      err.flush();
+      return USER_MISTAKE;
+    }
+    if (failure instanceof OutOfMemoryError) {
+      err.println(
+          "weft: too little memory for Java ("
+              + failure.getMessage()
+              + "): give it more with WEFT_JAVA_OPTS=-Xmx8g, or make the model smaller");
       err.flush();
       return USER_MISTAKE;
     }

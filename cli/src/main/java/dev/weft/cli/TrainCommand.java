@@ -1,17 +1,22 @@
 package dev.weft.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
 import dev.weft.nn.model.GenerativeModel;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.Generator;
+import dev.weft.runtime.trainer.Models;
 import dev.weft.runtime.trainer.TrainConfig;
 import dev.weft.runtime.trainer.Trainer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -23,119 +28,148 @@ import picocli.CommandLine.Option;
     description =
         "Trains a model on text; without options a small GPT on the Europarl proceedings.")
 final class TrainCommand implements Callable<Integer> {
-  private static final int INTERRUPTED = 130;
   private static final String PROMPT = "The ";
+
+  /** What a run keeps when it goes on; where its files lie, and how long it trains, may change. */
+  private static final List<String> KEPT =
+      List.of(
+          "name",
+          "seed",
+          "model",
+          "layers",
+          "hidden",
+          "heads",
+          "sequence",
+          "batch",
+          "micro-batches",
+          "vocabulary",
+          "dtype",
+          "dropout",
+          "optimizer",
+          "threads");
 
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
   @Option(names = "--resume", paramLabel = "RUN", description = "go on with the run in this folder")
-  Path resume;
+  @Nullable Path resume;
 
   @Option(names = "--quiet", description = "print only the result")
   boolean quiet;
 
   @Override
   public Integer call() {
-    TrainConfig base = resume == null ? TrainConfig.DEFAULT : Runs.config(resume);
-    TrainConfig config = ConfigOptions.read(spec.commandLine(), base);
-    if (resume != null) {
-      sameModel(base, config);
-    }
-    if (resume == null) {
-      config = renamed(config, RunDirectory.unusedName(Runs.DIRECTORY, config.name()));
-    }
-    // Opened last: a mistake in the options must not leave an empty run.
-    config.computeType();
-    config.modelConfig();
-    Trainer.dataset(config);
-    try (RunDirectory run =
-        resume == null
-            ? RunDirectory.create(Runs.DIRECTORY, config.name(), config.toTree())
-            : RunDirectory.resume(resume)) {
-      return train(config, run);
-    }
-  }
-
-  private int train(TrainConfig config, RunDirectory run) {
-    Path directory = run.path();
-    LiveLine progress = new LiveLine(System.out, quiet);
-    Trainer trainer = new Trainer(config, run, progress);
-    CountDownLatch done = new CountDownLatch(1);
-    Thread hook =
-        new Thread(
-            () -> {
-              trainer.stop();
-              try {
-                done.await(1, TimeUnit.MINUTES);
-              } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-              }
-            });
-    Runtime.getRuntime().addShutdownHook(hook);
+    TrainConfig config = config();
+    Path directory;
     Trainer.Summary summary;
-    try {
-      if (!quiet) {
-        System.out.println(
-            "training %s in %s: %d layers, hidden %d, sequence %d, batch %d, %d steps"
-                .formatted(
-                    config.model(),
-                    directory,
-                    config.layers(),
-                    config.hidden(),
-                    config.sequence(),
-                    config.batch(),
-                    config.steps()));
-      }
-      summary = trainer.train(resume != null);
-      progress.end();
-      if (!summary.finished()) {
-        System.out.println(
-            "stopped after step "
-                + summary.step()
-                + ", saved; go on with: ./weft train --resume "
-                + directory);
-        System.out.flush();
-        return INTERRUPTED;
-      }
-    } finally {
-      done.countDown();
-      removeHook(hook);
+    // A mistake in the options is found before a run's folder is made.
+    try (RunDirectory resumed = resume == null ? null : RunDirectory.resume(resume);
+        Trainer trainer = resumed == null ? Trainer.open(config) : Trainer.resume(config, resumed);
+        RunDirectory run = resumed == null ? create(config) : resumed) {
+      directory = run.path();
+      summary = train(trainer, named(config, run.name()), run);
+    }
+    if (!summary.finished()) {
+      return Main.INTERRUPTED;
     }
     System.out.printf(
         "validation loss %.4f nats per byte; a trigram table has %.4f%n",
         summary.validationLossPerByte(), summary.trigramLossPerByte());
     if (!quiet) {
-      sample(config, directory);
+      boolean generates =
+          Models.load(config.model(), config.classpath()) instanceof GenerativeModel;
+      if (generates) {
+        sample(config, directory);
+      }
       System.out.println("go on with:");
-      System.out.println(
-          "  ./weft generate --run " + directory + " --prompt \"The \" --tokens 200");
+      if (generates) {
+        System.out.println(
+            "  ./weft generate --run " + directory + " --prompt \"The \" --tokens 200");
+      }
       System.out.println("  ./weft eval --run " + directory + " --data FILE");
+      System.out.println(
+          "  ./weft train --resume " + directory + " --steps " + 2L * config.steps());
     }
     return 0;
   }
 
-  /**
-   * A resumed run keeps its model and its batches; how long it goes on and what it logs may change.
-   */
-  private static void sameModel(TrainConfig then, TrainConfig now) {
-    if (!then.model().equals(now.model())
-        || !then.modelConfig().equals(now.modelConfig())
-        || then.batch() != now.batch()
-        || then.microBatches() != now.microBatches()
-        || then.seed() != now.seed()
-        || !then.dtype().equals(now.dtype())
-        || !then.optimizer().equals(now.optimizer())
-        || !then.data().equals(now.data())) {
-      throw new UserException(
-          "--resume goes on with the run's own model, data, batch, seed, dtype and optimizer: leave"
-              + " these options out, or start a new run");
+  private TrainConfig config() {
+    if (resume == null) {
+      TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT).resolved();
+      RunDirectory.unusedName(Runs.DIRECTORY, config.name());
+      return config;
+    }
+    TrainConfig then = Runs.config(resume);
+    TrainConfig now = ConfigOptions.read(spec.commandLine(), then).resolved();
+    ObjectNode before = then.resolved().toTree();
+    ObjectNode after = now.toTree();
+    for (String key : KEPT) {
+      JsonNode kept = before.get(key);
+      JsonNode wanted = after.get(key);
+      if (!kept.equals(wanted)) {
+        throw new UserException(
+            "'%s' has %s %s and cannot go on with %s: leave --%s out, or start a new run without --resume"
+                .formatted(resume, key, kept.asText(), wanted.asText(), key));
+      }
+    }
+    return now;
+  }
+
+  private static RunDirectory create(TrainConfig config) {
+    String name = RunDirectory.unusedName(Runs.DIRECTORY, config.name());
+    return RunDirectory.create(Runs.DIRECTORY, name, named(config, name).toTree());
+  }
+
+  private static TrainConfig named(TrainConfig config, String name) {
+    ObjectNode change = config.toTree().objectNode();
+    change.put("name", name);
+    return config.with(change, "the command line");
+  }
+
+  private Trainer.Summary train(Trainer trainer, TrainConfig config, RunDirectory run) {
+    LiveLine progress = new LiveLine(System.out, quiet);
+    progress.message(
+        "training %s in %s: %d layers, hidden %d, sequence %d, batch %d, %d steps"
+            .formatted(
+                config.model(),
+                run.path(),
+                config.layers(),
+                config.hidden(),
+                config.sequence(),
+                config.batch(),
+                config.steps()));
+    Thread main = Thread.currentThread();
+    Thread hook =
+        new Thread(() -> interrupted(trainer, progress, run.path(), main), "weft-interrupted");
+    Runtime.getRuntime().addShutdownHook(hook);
+    try {
+      return trainer.train(run, progress);
+    } finally {
+      progress.end();
+      removeHook(hook);
     }
   }
 
-  private static TrainConfig renamed(TrainConfig config, String name) {
-    var change = config.toTree().objectNode();
-    change.put("name", name);
-    return config.with(change, "the command line");
+  /** What Ctrl-C does: the step that runs is finished and saved before the process ends. */
+  private static void interrupted(Trainer trainer, LiveLine progress, Path directory, Thread main) {
+    try {
+      progress.message("stopping: finishes the step and saves it");
+      OptionalLong saved = trainer.stop();
+      progress.end();
+      if (saved.isPresent()) {
+        System.out.println(
+            "stopped after step "
+                + saved.getAsLong()
+                + ", saved; go on with: ./weft train --resume "
+                + directory);
+      } else {
+        System.out.println("stopped before anything was saved; start again with: ./weft train");
+        // Where it failed rather than stopped, the reason is about to be told.
+        main.join(Duration.ofSeconds(1));
+      }
+      System.out.flush();
+    } catch (InterruptedException _) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private static void removeHook(Thread hook) {
@@ -148,9 +182,6 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private static void sample(TrainConfig config, Path directory) {
-    if (!config.model().equals("gpt") && !GenerativeModel.class.getName().equals(config.model())) {
-      return;
-    }
     System.out.println("a sample:");
     try (Checkpoint checkpoint = Runs.checkpoint(directory);
         Generator generator = Generator.open(config, checkpoint)) {

@@ -55,11 +55,18 @@ public final class Shape {
     return product(0, sizes.length);
   }
 
-  /** The product of the sizes of dims {@code from} (inclusive) to {@code to} (exclusive). */
+  /**
+   * The product of the sizes of dims {@code from} (inclusive) to {@code to} (exclusive).
+   *
+   * @throws ShapeException if it is above the largest {@code long}
+   */
   public long product(int from, int to) {
     long product = 1;
     for (int dim = from; dim < to; dim++) {
-      product = Math.multiplyExact(product, sizes[dim]);
+      if (Math.multiplyHigh(product, sizes[dim]) != 0 || product * sizes[dim] < 0) {
+        throw new ShapeException("a tensor of shape " + this + " is larger than any memory");
+      }
+      product *= sizes[dim];
     }
     return product;
   }

@@ -22,9 +22,17 @@ public record TensorType(DataType dtype, Shape shape) {
     return shape.elements();
   }
 
-  /** Bytes of all elements, densely laid out. */
+  /**
+   * Bytes of all elements, densely laid out.
+   *
+   * @throws ShapeException if they are more than the largest {@code long}
+   */
   public long bytes() {
-    return Math.multiplyExact(shape.elements(), (long) dtype.bytes());
+    long elements = shape.elements();
+    if (elements > Long.MAX_VALUE / dtype.bytes()) {
+      throw new ShapeException("a tensor of type " + this + " is larger than any memory");
+    }
+    return elements * dtype.bytes();
   }
 
   public TensorType with(DataType other) {

@@ -239,8 +239,22 @@ public final class Executable implements AutoCloseable {
     return base + operand.offset();
   }
 
+  /**
+   * Sees to it that the device's scratch slab is large enough.
+   *
+   * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes,
+   *     naming the op that needs most
+   */
+  public Slab reserve() {
+    String fullest =
+        program.commands().isEmpty()
+            ? ""
+            : ", fullest at " + program.commands().get(program.plan().fullest()).origin();
+    return device.scratch(program.plan().bytes(), "scratch memory of graph " + name + fullest);
+  }
+
   private void link() {
-    Slab scratch = device.scratch(program.plan().bytes(), "scratch memory of graph " + name);
+    Slab scratch = reserve();
     scratchAddress = scratch.address();
     Arena opened = Arena.ofShared();
     arena = opened;

@@ -11,8 +11,9 @@ import java.util.List;
  *
  * @param bytes the slab's size
  * @param liveBytes the most bytes that live at once: no plan needs fewer
+ * @param fullest the first position at which so many live; 0 where there are none
  */
-record MemoryPlan(long bytes, long liveBytes) {
+record MemoryPlan(long bytes, long liveBytes, int fullest) {
   /** Buffers begin at cache lines, as vector instructions like it. */
   private static final long ALIGNMENT = 64;
 
@@ -42,14 +43,14 @@ record MemoryPlan(long bytes, long liveBytes) {
       placed.add(position, buffer);
       end = Math.max(end, offset + buffer.bytes);
     }
-    return new MemoryPlan(align(end), mostAlive(buffers));
+    return measured(align(end), buffers);
   }
 
   private static long align(long bytes) {
     return Math.ceilDiv(bytes, ALIGNMENT) * ALIGNMENT;
   }
 
-  private static long mostAlive(List<Buffer> buffers) {
+  private static MemoryPlan measured(long bytes, List<Buffer> buffers) {
     int end = buffers.stream().mapToInt(b -> b.last).max().orElse(0);
     long[] change = new long[end + 2];
     for (Buffer buffer : buffers) {
@@ -58,10 +59,14 @@ record MemoryPlan(long bytes, long liveBytes) {
     }
     long alive = 0;
     long most = 0;
-    for (long step : change) {
-      alive += step;
-      most = Math.max(most, alive);
+    int fullest = 0;
+    for (int position = 0; position < change.length; position++) {
+      alive += change[position];
+      if (alive > most) {
+        most = alive;
+        fullest = position;
+      }
     }
-    return most;
+    return new MemoryPlan(bytes, most, fullest);
   }
 }

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.JsonToken;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Shape;
+import dev.weft.core.graph.ShapeException;
 import dev.weft.core.graph.TensorType;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -319,7 +320,7 @@ record SafetensorsHeader(
       long bytes;
       try {
         bytes = type.bytes();
-      } catch (ArithmeticException overflow) {
+      } catch (ShapeException overflow) {
         throw problem(
             file,
             "tensor '%s' of type %s has more bytes than can be counted"

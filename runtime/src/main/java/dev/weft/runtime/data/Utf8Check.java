@@ -11,6 +11,7 @@ final class Utf8Check {
   private final String name;
   private long position;
   private long characterStart;
+  private int first;
   private int missing;
   private int lowest = 0x80;
   private int highest = 0xBF;
@@ -33,7 +34,7 @@ final class Utf8Check {
   /**
    * Takes in the next bytes, the first {@code length} of an array.
    *
-   * @throws UserException at the first byte that UTF-8 does not allow, with its offset
+   * @throws UserException at the first character that UTF-8 does not allow, with its offset
    */
   void accept(byte[] bytes, int length) {
     for (int index = 0; index < length; index++) {
@@ -61,7 +62,8 @@ final class Utf8Check {
   private void acceptWithinOrStart(int value, long offset) {
     if (missing > 0) {
       if (value < lowest || value > highest) {
-        throw invalid(value, offset);
+        throw invalid(
+            String.format(Locale.ROOT, "after which 0x%02X at %d may not come", value, offset));
       }
       missing--;
       lowest = 0x80;
@@ -69,6 +71,7 @@ final class Utf8Check {
       return;
     }
     characterStart = offset;
+    first = value;
     if (value >= 0xC2 && value <= 0xDF) {
       missing = 1;
     } else if (value >= 0xE0 && value <= 0xEF) {
@@ -80,18 +83,19 @@ final class Utf8Check {
       lowest = value == 0xF0 ? 0x90 : 0x80;
       highest = value == 0xF4 ? 0x8F : 0xBF;
     } else {
-      throw invalid(value, offset);
+      throw invalid("with which no character starts");
     }
   }
 
-  private UserException invalid(int value, long offset) {
+  private UserException invalid(String why) {
     return new UserException(
         String.format(
             Locale.ROOT,
-            "'%s' is not UTF-8 text: unexpected byte 0x%02X at byte offset %d%s",
+            "'%s' is not UTF-8 text: at byte offset %d is 0x%02X, %s%s",
             name,
-            value,
-            offset,
+            characterStart,
+            first,
+            why,
             mend()));
   }
 

@@ -23,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -84,8 +85,7 @@ public final class RunDirectory implements AutoCloseable {
               "'%s' holds a run already: go on with it by --resume %s, or choose another --name"
                   .formatted(path, path));
         }
-        byte[] yaml = YAML.writeValueAsBytes(config);
-        Disk.local().replace(path.resolve(CONFIG), yaml);
+        run.writeConfig(config);
         Disk.local().syncDirectory(runs);
         return run;
       } catch (IOException | RuntimeException failure) {
@@ -140,7 +140,7 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   /**
-   * The configuration it was started with.
+   * The configuration that it was started with, or last went on with.
    *
    * @throws UserException if the file is missing or not YAML
    */
@@ -150,9 +150,33 @@ public final class RunDirectory implements AutoCloseable {
       return YAML.readTree(Files.readAllBytes(file));
     } catch (JacksonException malformed) {
       throw new UserException(
-          "'%s' is not YAML: %s".formatted(file, malformed.getOriginalMessage()), malformed);
+          "'%s' is not YAML: %s"
+              .formatted(
+                  file,
+                  malformed
+                      .getOriginalMessage()
+                      .lines()
+                      .map(String::strip)
+                      .collect(Collectors.joining(" "))),
+          malformed);
     } catch (IOException failure) {
       throw unusable(file, "read", failure);
+    }
+  }
+
+  /**
+   * Writes the configuration that the run goes on with, over the one it was started with.
+   *
+   * @throws UserException if it cannot be written
+   * @throws IllegalStateException if this was opened for reading only
+   */
+  public void writeConfig(JsonNode config) {
+    requireLock();
+    Path file = path.resolve(CONFIG);
+    try {
+      Disk.local().replace(file, YAML.writeValueAsBytes(config));
+    } catch (IOException failure) {
+      throw unusable(file, "write", failure);
     }
   }
 

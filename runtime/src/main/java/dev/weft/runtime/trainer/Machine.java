@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** What this machine is and does. */
 public final class Machine {
@@ -24,9 +25,41 @@ public final class Machine {
 
   private Machine() {}
 
-  /** The machine's memory. */
+  /** The memory that processes may use here: the machine's, or a container's share of it. */
   public static Bytes memory() {
-    return kibibytes(Path.of("/proc/meminfo"), "MemTotal:");
+    Bytes machine = kibibytes(Path.of("/proc/meminfo"), "MemTotal:");
+    return controlGroupLimit().filter(limit -> limit.compareTo(machine) < 0).orElse(machine);
+  }
+
+  /** Memory that could be used now without swapping. */
+  public static Bytes memoryAvailable() {
+    return kibibytes(Path.of("/proc/meminfo"), "MemAvailable:");
+  }
+
+  /** The least limit of the control groups (version 2) that this process is in. */
+  private static Optional<Bytes> controlGroupLimit() {
+    Path root = Path.of("/sys/fs/cgroup");
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/self/cgroup"))) {
+        if (!line.startsWith("0::/")) {
+          continue;
+        }
+        Optional<Bytes> least = Optional.empty();
+        Path group = root.resolve(line.substring("0::/".length()));
+        for (; group != null && group.startsWith(root); group = group.getParent()) {
+          Path file = group.resolve("memory.max");
+          String limit = Files.isReadable(file) ? Files.readString(file).strip() : "max";
+          if (!limit.equals("max")) {
+            Bytes bytes = Bytes.of(Long.parseLong(limit));
+            least = Optional.of(least.filter(b -> b.compareTo(bytes) < 0).orElse(bytes));
+          }
+        }
+        return least;
+      }
+      return Optional.empty();
+    } catch (IOException | NumberFormatException unknown) {
+      return Optional.empty();
+    }
   }
 
   /** Memory of this process that is resident now. */

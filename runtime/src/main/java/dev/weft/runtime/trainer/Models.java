@@ -4,13 +4,15 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.TokenModel;
 import java.io.File;
-import java.net.MalformedURLException;
+import java.io.IOException;
+import java.lang.reflect.InvocationTargetException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.util.ArrayList;
+import java.util.jar.JarFile;
 
 /** Models by name. */
-final class Models {
+public final class Models {
   private Models() {}
 
   /**
@@ -19,13 +21,9 @@ final class Models {
    * @param classpath jars and folders where the class may be, parted as on a command line
    * @throws UserException if there is no such model
    */
-  static TokenModel load(String name, String classpath) {
+  public static TokenModel load(String name, String classpath) {
     if (name.equals("gpt")) {
       return new Gpt();
-    }
-    if (!name.contains(".")) {
-      throw new UserException(
-          "there is no model '" + name + "': use gpt, or the full name of a class and --classpath");
     }
     try {
       var urls = new ArrayList<URL>();
@@ -34,6 +32,9 @@ final class Models {
           File file = new File(part);
           if (!file.exists()) {
             throw new UserException("there is no '" + part + "', named in --classpath");
+          }
+          if (file.isFile()) {
+            new JarFile(file).close();
           }
           urls.add(file.toURI().toURL());
         }
@@ -46,12 +47,30 @@ final class Models {
       return (TokenModel) type.getDeclaredConstructor().newInstance();
     } catch (ClassNotFoundException e) {
       throw new UserException(
-          "there is no class '" + name + "' on the classpath '" + classpath + "'; give --classpath",
+          "there is no model '"
+              + name
+              + "': use gpt, or the full name of a class"
+              + (classpath.isEmpty()
+                  ? " and --classpath"
+                  : "; --classpath " + classpath + " has none of this name"),
           e);
     } catch (NoSuchMethodException e) {
       throw new UserException(name + " needs a constructor without arguments", e);
-    } catch (ReflectiveOperationException | MalformedURLException e) {
-      throw new UserException("cannot make a " + name + ": " + e, e);
+    } catch (InvocationTargetException e) {
+      throw new UserException("the constructor of " + name + " failed: " + e.getCause(), e);
+    } catch (ReflectiveOperationException e) {
+      throw new UserException(
+          name + " must be a public class with a public constructor without arguments: " + e, e);
+    } catch (LinkageError e) {
+      throw new UserException(
+          "cannot load "
+              + name
+              + ": "
+              + e
+              + "; give all that it needs by --classpath, compiled for this Weft and this Java",
+          e);
+    } catch (IOException e) {
+      throw new UserException("cannot read --classpath " + classpath + ": " + e.getMessage(), e);
     }
   }
 }

@@ -22,6 +22,7 @@ import dev.weft.runtime.data.EvaluationWindows;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -104,6 +105,11 @@ public final class Session implements AutoCloseable {
     this.update = load(graphs.update());
     this.evaluate = load(graphs.evaluate());
     this.predictedPeak = predictPeak();
+    // What does not fit is told now, not at the first step.
+    executables().stream()
+        .max(Comparator.comparingLong(Executable::scratchBytes))
+        .orElseThrow()
+        .reserve();
   }
 
   /** The session of a token model's configuration. */

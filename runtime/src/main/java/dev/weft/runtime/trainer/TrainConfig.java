@@ -1,6 +1,7 @@
 package dev.weft.runtime.trainer;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -8,6 +9,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
@@ -15,10 +17,16 @@ import dev.weft.core.graph.DataType;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
 import dev.weft.runtime.run.RunDirectory;
+import java.io.File;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * All that a training run is told, by flags or by a YAML file: the names are the same, {@code
@@ -37,7 +45,7 @@ import java.util.List;
  * @param saveEvery steps between checkpoints; 0 for one at the end
  * @param keep checkpoints kept
  * @param evalEvery steps between evaluations; 0 for one at the end
- * @param threads cores used; 0 for all
+ * @param threads cores used; 0 for all, at most 1024
  * @param deviceMemory the most memory of the device, {@code 4GiB}; empty for nine tenths of the
  *     machine's
  */
@@ -75,6 +83,7 @@ public record TrainConfig(
           "gpt", 1, 1000, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
           0, 500, 3, 0, 10, "adamw", 0, "");
 
+  private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
 
   private static final ObjectMapper JSON =
@@ -82,7 +91,15 @@ public record TrainConfig(
           JsonMapper.builder()
               .disable(com.fasterxml.jackson.databind.MapperFeature.ALLOW_COERCION_OF_SCALARS)
               .build());
-  private static final ObjectMapper YAML = strict(YAMLMapper.builder().build());
+  private static final ObjectMapper YAML =
+      strict(
+          YAMLMapper.builder(
+                  YAMLFactory.builder()
+                      .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                      .build())
+              .build());
+
+  private static final ObjectNode DEFAULT_TREE = DEFAULT.toTree();
 
   private static ObjectMapper strict(ObjectMapper mapper) {
     return mapper
@@ -104,13 +121,14 @@ public record TrainConfig(
     atLeast("eval-every", evalEvery, 0);
     atLeast("log-every", logEvery, 1);
     atLeast("threads", threads, 0);
+    if (threads > MOST_THREADS) {
+      throw new UserException("threads must be at most " + MOST_THREADS + ", found " + threads);
+    }
     if (!(learningRate > 0) || Double.isInfinite(learningRate)) {
       throw new UserException("learning-rate must be above 0, found " + learningRate);
     }
-    if (!(weightDecay >= 0) || !(clip >= 0)) {
-      throw new UserException(
-          "weight-decay and clip must not be negative, found " + weightDecay + " and " + clip);
-    }
+    notNegative("weight-decay", weightDecay);
+    notNegative("clip", clip);
     if (batch % microBatches != 0) {
       throw new UserException(
           "batch must be a multiple of micro-batches, found " + batch + " and " + microBatches);
@@ -123,6 +141,12 @@ public record TrainConfig(
   private static void atLeast(String option, int value, int least) {
     if (value < least) {
       throw new UserException(option + " must be at least " + least + ", found " + value);
+    }
+  }
+
+  private static void notNegative(String option, double value) {
+    if (!(value >= 0) || Double.isInfinite(value)) {
+      throw new UserException(option + " must be a number of at least 0, found " + value);
     }
   }
 
@@ -162,6 +186,7 @@ public record TrainConfig(
                 throw new UserException(
                     "unknown key '" + key + "' in " + source + Suggestion.hint(key, known));
               }
+              requireType(key, changes.get(key), DEFAULT_TREE.get(key), source);
               tree.set(key, changes.get(key));
             });
     try {
@@ -172,13 +197,63 @@ public record TrainConfig(
           throw mistake;
         }
       }
-      String key =
-          e.getPath().isEmpty() ? "a key" : "key '" + e.getPath().getLast().getFieldName() + "'";
-      throw new UserException(
-          key + " in " + source + " has a value of the wrong type: " + e.getOriginalMessage(), e);
+      throw new UserException(source + ": " + e.getOriginalMessage(), e);
     } catch (JsonProcessingException e) {
       throw new UserException(source + ": " + e.getOriginalMessage(), e);
     }
+  }
+
+  /** Holds a value to the type that the default has. */
+  private static void requireType(String key, JsonNode value, JsonNode like, String source) {
+    String expected;
+    boolean fits;
+    if (like.isArray()) {
+      expected = "a list of texts, like [a.txt, b.txt]";
+      fits = value.isArray();
+      for (JsonNode element : value) {
+        fits &= element.isTextual();
+      }
+    } else if (like.isTextual()) {
+      expected =
+          "a text"
+              + (value.isValueNode() && !value.isNull() ? ", like \"" + value.asText() + "\"" : "");
+      fits = value.isTextual();
+    } else if (like.isFloatingPointNumber()) {
+      expected = "a number";
+      fits = value.isNumber() && Double.isFinite(value.asDouble());
+    } else if (like.isLong()) {
+      expected = "a whole number";
+      fits = value.isIntegralNumber() && value.canConvertToLong();
+    } else {
+      expected = "a whole number up to " + Integer.MAX_VALUE;
+      fits = value.isIntegralNumber() && value.canConvertToInt();
+    }
+    if (!fits) {
+      throw new UserException(
+          "key '%s' in %s: expected %s, found %s"
+              .formatted(key, source, expected, value.isNull() ? "nothing" : value));
+    }
+  }
+
+  /**
+   * This configuration with what depends on the machine and the working folder written out, so that
+   * a run goes on elsewhere as it began: how many threads, and where the files are.
+   */
+  public TrainConfig resolved() {
+    ObjectNode tree = toTree();
+    tree.put("threads", threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
+    var files = tree.putArray("data");
+    data.forEach(file -> files.add(absolute(file)));
+    tree.put(
+        "classpath",
+        Arrays.stream(classpath.split(File.pathSeparator))
+            .map(part -> part.isEmpty() ? part : absolute(part))
+            .collect(Collectors.joining(File.pathSeparator)));
+    return with(tree, "the configuration");
+  }
+
+  private static String absolute(String file) {
+    return Path.of(file).toAbsolutePath().normalize().toString();
   }
 
   /**
@@ -205,9 +280,20 @@ public record TrainConfig(
       }
       return with(object, "'" + file + "'");
     } catch (JsonProcessingException e) {
-      throw new UserException("'" + file + "' is no YAML: " + e.getOriginalMessage(), e);
+      throw new UserException(
+          "'"
+              + file
+              + "' is no YAML: "
+              + e.getOriginalMessage().lines().map(String::strip).collect(Collectors.joining(" ")),
+          e);
+    } catch (FileNotFoundException | NoSuchFileException e) {
+      throw new UserException(
+          Files.isDirectory(file)
+              ? "'" + file + "' is a directory: --config takes a YAML file"
+              : "there is no file '" + file + "', named by --config",
+          e);
     } catch (IOException e) {
-      throw new UserException("cannot read '" + file + "': " + e, e);
+      throw new UserException("'" + file + "' is no YAML: " + e.getMessage(), e);
     }
   }
 
@@ -221,7 +307,14 @@ public record TrainConfig(
         .filter(type -> type.text().equals(dtype))
         .findFirst()
         .orElseThrow(
-            () -> new UserException("dtype must be f32, bf16 or f64, found '" + dtype + "'"));
+            () ->
+                new UserException(
+                    "dtype must be f32, bf16 or f64, found '"
+                        + dtype
+                        + "'"
+                        + (dtype.equals("f16")
+                            ? ": f16 would need its loss scaled; bf16 is as small and does not"
+                            : "")));
   }
 
   public Optimizer optimizerRule() {

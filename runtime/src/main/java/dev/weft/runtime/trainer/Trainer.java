@@ -8,7 +8,6 @@ import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Schedule;
 import dev.weft.runtime.checkpoint.AsyncSaver;
 import dev.weft.runtime.checkpoint.Checkpoint;
-import dev.weft.runtime.checkpoint.CheckpointStore;
 import dev.weft.runtime.data.BatchSampler;
 import dev.weft.runtime.data.EuroparlText;
 import dev.weft.runtime.data.EvaluationWindows;
@@ -17,17 +16,22 @@ import dev.weft.runtime.data.TextFile;
 import dev.weft.runtime.data.TextSource;
 import dev.weft.runtime.data.TokenDataset;
 import dev.weft.runtime.data.TrigramTable;
-import dev.weft.runtime.run.MetricsLog;
 import dev.weft.runtime.run.RunDirectory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalLong;
+import java.util.concurrent.CountDownLatch;
+import org.jspecify.annotations.Nullable;
 
-/** Trains a model on text, from the first step or from a checkpoint. */
-public final class Trainer {
+/** Trains a model on text, once, from the first step or from a checkpoint. */
+public final class Trainer implements AutoCloseable {
   /** What a run came to. */
   public record Summary(
       boolean finished, long step, double validationLossPerByte, double trigramLossPerByte) {}
+
+  /** Where a run begins or goes on: after a step, so many seconds of training in. */
+  private record Start(long step, double seconds) {}
 
   /** At most so many windows for an evaluation in between. */
   private static final long QUICK_WINDOWS = 2048;
@@ -35,39 +39,21 @@ public final class Trainer {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final TrainConfig config;
-  private final RunDirectory run;
-  private final Progress progress;
+  private final TokenDataset dataset;
+  private final BatchSampler sampler;
+  private final EvaluationWindows validation;
+  private final Session session;
+  private final double matmulPeak;
+  private final Start start;
+
+  private final CountDownLatch safe = new CountDownLatch(1);
   private volatile boolean stopped;
+  private volatile long savedStep;
+  private double trained;
 
-  /** A trainer that writes into a run's folder, which stays the caller's to close. */
-  public Trainer(TrainConfig config, RunDirectory run, Progress progress) {
+  private Trainer(TrainConfig config, @Nullable RunDirectory resumed) {
     this.config = config;
-    this.run = run;
-    this.progress = progress;
-  }
-
-  /** Asks for an end after the step that runs now. */
-  public void stop() {
-    stopped = true;
-  }
-
-  /** The texts that a configuration names. */
-  public static TokenDataset dataset(TrainConfig config) {
-    List<TextSource> sources = new ArrayList<>();
-    config.data().forEach(file -> sources.add(new TextFile(Path.of(file))));
-    if (sources.isEmpty()) {
-      sources.add(new EuroparlText());
-    }
-    return TokenDataset.open(Caches.directory().resolve("tokens"), sources);
-  }
-
-  /**
-   * Trains.
-   *
-   * @param resume whether to go on from the latest checkpoint
-   */
-  public Summary train(boolean resume) {
-    TokenDataset dataset = dataset(config);
+    this.dataset = dataset(config);
     if (config.vocabulary() < 256) {
       throw new UserException(
           "vocabulary must be at least 256, for tokens are bytes; found " + config.vocabulary());
@@ -80,47 +66,103 @@ public final class Trainer {
               + config.sequence()
               + ": train on a longer text or choose a shorter sequence");
     }
-    var sampler =
+    this.sampler =
         new BatchSampler(
             dataset.training(),
             config.sequence(),
             config.batch(),
             config.microBatches(),
             config.seed());
-    int rows = config.batch() / config.microBatches();
-    EvaluationWindows validation =
+    this.validation =
         EvaluationWindows.of(
-            "the held-out text", dataset.validation(), config.sequence(), rows, TokenModel.IGNORED);
-    CheckpointStore store = run.checkpoints(config.keep());
-    try (Session session = Session.open(config)) {
-      long first = 1;
-      if (resume) {
-        first = restore(session, store, dataset) + 1;
-      } else {
-        session.initialize();
-      }
-      return loop(session, store, sampler, validation, dataset, first);
+            "the held-out text",
+            dataset.validation(),
+            config.sequence(),
+            config.batch() / config.microBatches(),
+            TokenModel.IGNORED);
+    this.matmulPeak =
+        Machine.matmulPeak(
+            config.computeType(),
+            config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads());
+    this.session = Session.open(config);
+    try {
+      this.start = resumed == null ? begin() : restore(resumed);
+    } catch (RuntimeException e) {
+      session.close();
+      throw e;
     }
   }
 
-  private Summary loop(
-      Session session,
-      CheckpointStore store,
-      BatchSampler sampler,
-      EvaluationWindows validation,
-      TokenDataset dataset,
-      long first) {
-    double peak = Machine.matmulPeak(config.computeType(), session.device().threads());
-    long predicted = session.predictedPeak().count();
+  /**
+   * Makes text, model and device ready; nothing is written but caches.
+   *
+   * @throws UserException if the text, the model or the memory do not allow to train
+   */
+  public static Trainer open(TrainConfig config) {
+    return new Trainer(config, null);
+  }
+
+  /**
+   * Makes all ready to go on from a run's latest checkpoint; the run is not changed yet.
+   *
+   * @param run opened to train; stays the caller's to close
+   * @throws UserException also if the run has no checkpoint, or it is damaged, or cannot go on with
+   *     what is given now
+   */
+  public static Trainer resume(TrainConfig config, RunDirectory run) {
+    return new Trainer(config, run);
+  }
+
+  /** The texts that a configuration names. */
+  private static TokenDataset dataset(TrainConfig config) {
+    List<TextSource> sources = new ArrayList<>();
+    config.data().forEach(file -> sources.add(new TextFile(Path.of(file))));
+    if (sources.isEmpty()) {
+      sources.add(new EuroparlText());
+    }
+    return TokenDataset.open(Caches.directory().resolve("tokens"), sources);
+  }
+
+  /**
+   * Asks for an end after the step that runs now, and waits until it is saved or cannot be.
+   *
+   * @return the latest step that is saved; empty where none is
+   * @throws InterruptedException if the waiting thread is interrupted
+   */
+  public OptionalLong stop() throws InterruptedException {
+    stopped = true;
+    safe.await();
+    return savedStep > 0 ? OptionalLong.of(savedStep) : OptionalLong.empty();
+  }
+
+  /**
+   * Trains.
+   *
+   * @param run where to write; stays the caller's to close
+   */
+  public Summary train(RunDirectory run, Progress progress) {
+    try {
+      run.writeConfig(config.toTree());
+      Summary steps = steps(run, progress);
+      safe.countDown();
+      return steps.finished() ? finish(run, steps.step()) : steps;
+    } finally {
+      safe.countDown();
+    }
+  }
+
+  private Summary steps(RunDirectory run, Progress progress) {
     var schedule = new Schedule(config.learningRate(), config.warmup(), config.steps());
-    long start = System.nanoTime();
-    long logged = start;
-    long loggedStep = first - 1;
-    long step = first - 1;
-    long saved = first - 1;
-    try (var metrics = run.metrics(first - 1);
+    long first = start.step() + 1;
+    long began = System.nanoTime();
+    long logged = began;
+    long loggedStep = start.step();
+    long step = start.step();
+    savedStep = step;
+    trained = start.seconds();
+    try (var metrics = run.metrics(step);
         var prefetcher = new Prefetcher(sampler, first, 2);
-        var saver = new AsyncSaver(store)) {
+        var saver = new AsyncSaver(run.checkpoints(config.keep()))) {
       while (step < config.steps() && !stopped) {
         step++;
         double rate = schedule.rate(step);
@@ -133,12 +175,15 @@ public final class Trainer {
                   input.apply("tokens").copyFrom(batch.inputs());
                   input.apply("targets").copyFrom(batch.targets());
                 });
-        if (step % config.logEvery() == 0 || step == config.steps() || step == first) {
+        // Where it stops is told too; where it goes on is shown only, so that the log has the lines
+        // of a run that never stopped.
+        boolean due =
+            step % config.logEvery() == 0 || step == config.steps() || step == 1 || stopped;
+        if (due || step == first) {
           long now = System.nanoTime();
           double seconds = (now - logged) * 1e-9 / (step - loggedStep);
           double flops = session.flopsPerStep() / seconds;
-          log(
-              metrics,
+          var line =
               new Progress.Logged(
                   step,
                   config.steps(),
@@ -147,10 +192,14 @@ public final class Trainer {
                   result.gradientNorm(),
                   (double) config.batch() * config.sequence() / seconds,
                   flops,
-                  flops / peak,
+                  flops / matmulPeak,
                   session.device().memory().current().count(),
-                  (now - start) * 1e-9,
-                  (config.steps() - step) * seconds));
+                  start.seconds() + (now - began) * 1e-9,
+                  (config.steps() - step) * seconds);
+          if (due) {
+            metrics.append(json(line));
+          }
+          progress.logged(line);
           logged = now;
           loggedStep = step;
         }
@@ -158,20 +207,21 @@ public final class Trainer {
           double loss = session.evaluate(validation.atMost(QUICK_WINDOWS));
           progress.message("step %d: validation loss %.4f nats per byte".formatted(step, loss));
         }
-        if (config.saveEvery() > 0 && step % config.saveEvery() == 0 && step < config.steps()) {
-          saver.save(content(session, dataset, step));
-          saved = step;
+        boolean last = step == config.steps() || stopped;
+        if (last || (config.saveEvery() > 0 && step % config.saveEvery() == 0)) {
+          trained = start.seconds() + (System.nanoTime() - began) * 1e-9;
+          saver.save(content(step));
+          if (last) {
+            saver.await();
+          }
+          savedStep = step;
         }
       }
-      if (saved != step && step >= first) {
-        saver.save(content(session, dataset, step));
-      }
-      saver.await();
     }
-    double seconds = (System.nanoTime() - start) * 1e-9;
-    if (step < config.steps()) {
-      return new Summary(false, step, Double.NaN, Double.NaN);
-    }
+    return new Summary(step >= config.steps(), step, Double.NaN, Double.NaN);
+  }
+
+  private Summary finish(RunDirectory run, long step) {
     double loss = session.evaluate(validation);
     double trigram = new TrigramTable(dataset.training()).loss(dataset.validation());
     ObjectNode summary = JSON.createObjectNode();
@@ -179,14 +229,14 @@ public final class Trainer {
     summary.put("trigram_loss_per_byte", trigram);
     summary.put("steps", step);
     summary.put("tokens", step * config.batch() * config.sequence());
-    summary.put("seconds", seconds);
+    summary.put("seconds", trained);
     summary.put("peak_memory_bytes", session.device().memory().peak().count());
-    summary.put("predicted_peak_memory_bytes", predicted);
+    summary.put("predicted_peak_memory_bytes", session.predictedPeak().count());
     run.writeSummary(summary);
     return new Summary(true, step, loss, trigram);
   }
 
-  private void log(MetricsLog metrics, Progress.Logged step) {
+  private static ObjectNode json(Progress.Logged step) {
     ObjectNode line = JSON.createObjectNode();
     line.put("step", step.step());
     line.put("loss", step.loss());
@@ -196,23 +246,28 @@ public final class Trainer {
     line.put("flops_per_second", step.flopsPerSecond());
     line.put("memory_bytes", step.memoryBytes());
     line.put("seconds", step.seconds());
-    metrics.append(line);
-    progress.logged(step);
+    return line;
   }
 
-  private Checkpoint.Content content(Session session, TokenDataset dataset, long step) {
+  private Checkpoint.Content content(long step) {
     ObjectNode state = JSON.createObjectNode();
     state.put("data", dataset.identity());
     state.put("threads", session.device().threads());
     state.put("libtorch", Torch.instance().version().toString());
     state.put("blas", Torch.instance().blas());
+    state.put("seconds", trained);
     state.set("config", config.toTree());
     return new Checkpoint.Content(step, session.model(), session.optimizer(), state);
   }
 
-  private long restore(Session session, CheckpointStore store, TokenDataset dataset) {
+  private Start begin() {
+    session.initialize();
+    return new Start(0, 0);
+  }
+
+  private Start restore(RunDirectory run) {
     Checkpoint latest =
-        store
+        run.checkpoints()
             .latest()
             .orElseThrow(
                 () ->
@@ -221,6 +276,11 @@ public final class Trainer {
                             + run.path()
                             + "' has no checkpoint to go on from; train without --resume"));
     try (Checkpoint checkpoint = latest) {
+      if (checkpoint.step() > config.steps()) {
+        throw new UserException(
+            "'%s' has done %d steps, more than the %d of --steps: ask for more steps, or leave --steps out"
+                .formatted(run.path(), checkpoint.step(), config.steps()));
+      }
       ObjectNode state = checkpoint.state();
       same("text", state.path("data").asText(), dataset.identity());
       same(
@@ -233,7 +293,7 @@ public final class Trainer {
           Torch.instance().version().toString());
       same("matrix library", state.path("blas").asText(), Torch.instance().blas());
       session.restore(checkpoint, true);
-      return checkpoint.step();
+      return new Start(checkpoint.step(), state.path("seconds").asDouble());
     }
   }
 
@@ -242,5 +302,10 @@ public final class Trainer {
       throw new UserException(
           "the run cannot go on as it was: its " + what + " was " + then + ", now it is " + now);
     }
+  }
+
+  @Override
+  public void close() {
+    session.close();
   }
 }

@@ -120,7 +120,7 @@ class TokenDatasetTest {
     Path file = Files.write(folder.resolve("latin.txt"), latin);
     String message = message(new TextFile(file));
     assertTrue(message.contains("latin.txt"), message);
-    assertTrue(message.contains("byte offset 1950124"), message);
+    assertTrue(message.contains("byte offset 1950123 is 0xE9"), message);
     Path cut =
         Files.write(folder.resolve("cut.txt"), new byte[] {'a', 'b', (byte) 0xE2, (byte) 0x82});
     assertTrue(message(new TextFile(cut)).contains("byte offset 2"), message(new TextFile(cut)));

@@ -33,8 +33,9 @@ final class ResumeTest {
     Path runs = run.getParent();
     String name = run.getFileName().toString();
     try (RunDirectory directory =
-        resume ? RunDirectory.resume(run) : RunDirectory.create(runs, name, config.toTree())) {
-      new Trainer(config, directory, new Silent()).train(resume);
+            resume ? RunDirectory.resume(run) : RunDirectory.create(runs, name, config.toTree());
+        Trainer trainer = resume ? Trainer.resume(config, directory) : Trainer.open(config)) {
+      trainer.train(directory, new Silent());
     }
   }
 

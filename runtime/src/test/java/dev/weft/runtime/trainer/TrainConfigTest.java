@@ -31,6 +31,28 @@ final class TrainConfigTest {
     assertTrue(failure("layers: many").contains("layers"));
     assertTrue(failure("learning-rate: [1]").contains("learning-rate"));
     assertTrue(failure("layers: 1.5").contains("layers"));
+    assertTrue(failure("layers:").contains("expected a whole number"));
+    assertTrue(failure("steps: 99999999999").contains("up to 2147483647"));
+    assertTrue(failure("learning-rate: \"0.1\"").contains("expected a number"));
+    assertTrue(failure("name: 5").contains("like \"5\""));
+    assertTrue(failure("data: a.txt").contains("a list of texts"));
+    assertTrue(failure("data: [1]").contains("a list of texts"));
+  }
+
+  @Test
+  void aKeyWrittenTwiceIsRefused() {
+    assertTrue(failure("layers: 1\nlayers: 2").contains("layers"));
+  }
+
+  @Test
+  void resolvedItDependsOnNoFolderAndNoMachine() {
+    TrainConfig config =
+        TrainConfig.DEFAULT.with(
+            TrainConfig.DEFAULT.toTree().objectNode().put("classpath", "a.jar:b"), "the test");
+    Path here = Path.of("").toAbsolutePath();
+    assertEquals(here.resolve("a.jar") + ":" + here.resolve("b"), config.resolved().classpath());
+    assertEquals(Runtime.getRuntime().availableProcessors(), config.resolved().threads());
+    assertEquals(config.resolved(), config.resolved().resolved());
   }
 
   @Test
@@ -38,6 +60,9 @@ final class TrainConfigTest {
     assertTrue(failure("steps: 0").contains("steps"));
     assertTrue(failure("micro-batches: 5").contains("multiple"));
     assertTrue(failure("optimizer: adam").contains("adamw or sgd"));
+    assertTrue(failure("threads: 100000").contains("at most 1024"));
+    assertTrue(failure("clip: -1").contains("clip"));
+    assertTrue(failure("clip: .nan").contains(".nan"));
   }
 
   @Test

@@ -1,0 +1,234 @@
+package dev.weft.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.runtime.run.RunDirectory;
+import dev.weft.runtime.trainer.TrainConfig;
+import dev.weft.runtime.trainer.Trainer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
+import java.util.stream.Stream;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class TrainCommandTest {
+  private static final List<String> SMALL =
+      List.of(
+          "--layers",
+          "1",
+          "--hidden",
+          "16",
+          "--heads",
+          "2",
+          "--sequence",
+          "16",
+          "--batch",
+          "64",
+          "--threads",
+          "1");
+
+  @TempDir Path folder;
+  private Path text;
+
+  @BeforeEach
+  void text() throws IOException {
+    text = folder.resolve("text.txt");
+    Files.writeString(text, "The cat sat on the mat, and the dog looked on. ".repeat(200));
+  }
+
+  private static ObjectNode changes() {
+    return new ObjectMapper().createObjectNode();
+  }
+
+  private TrainConfig small() {
+    ObjectNode changes = changes();
+    for (int i = 0; i < SMALL.size(); i += 2) {
+      changes.put(SMALL.get(i).substring(2), Integer.parseInt(SMALL.get(i + 1)));
+    }
+    changes.putArray("data").add(text.toString());
+    return TrainConfig.DEFAULT.with(changes, "the test");
+  }
+
+  /** A short training of a small model on the text. */
+  private String[] train(String... more) {
+    var arguments = new ArrayList<>(List.of("train", "--data", text.toString()));
+    arguments.addAll(SMALL);
+    arguments.addAll(List.of(more));
+    return arguments.toArray(String[]::new);
+  }
+
+  private List<Long> loggedSteps(String run) throws IOException {
+    var steps = new ArrayList<Long>();
+    for (String line : Files.readAllLines(folder.resolve(run, "metrics.jsonl"))) {
+      steps.add(new ObjectMapper().readTree(line).get("step").asLong());
+    }
+    return steps;
+  }
+
+  private TrainConfig configuration(String run) {
+    return TrainConfig.of(RunDirectory.read(folder.resolve(run)));
+  }
+
+  @Test
+  void interruptedItSavesAndGoesOn() throws Exception {
+    var stopped =
+        WeftProcess.start(folder, train("--steps", "1000000", "--log-every", "100"))
+            .await("step 100/")
+            .interrupt()
+            .end();
+    assertEquals(Main.INTERRUPTED, stopped.code(), stopped.output());
+    assertTrue(stopped.output().contains("./weft train --resume runs/gpt"), stopped.output());
+    List<Long> steps = loggedSteps("runs/gpt");
+    long last = steps.getLast();
+    assertTrue(stopped.output().contains("stopped after step " + last + ","), stopped.output());
+    TrainConfig config = configuration("runs/gpt");
+    assertEquals(List.of(text.toString()), config.data());
+
+    String more = Long.toString(last + 3);
+    Path run = folder.resolve("runs/gpt");
+    var finished = WeftProcess.runHere("train", "--resume", run, "--steps", more);
+    assertEquals(0, finished.code(), finished.output());
+    assertEquals(last + 3, configuration("runs/gpt").steps());
+    steps.add(last + 3);
+    assertEquals(steps, loggedSteps("runs/gpt"));
+
+    var fewer = WeftProcess.runHere("train", "--resume", run, "--steps", "5");
+    assertEquals(Main.USER_MISTAKE, fewer.code(), fewer.output());
+    assertTrue(fewer.output().contains("has done " + more + " steps"), fewer.output());
+    assertEquals(last + 3, configuration("runs/gpt").steps());
+    var wider = WeftProcess.runHere("train", "--resume", run, "--hidden", "32");
+    assertEquals(Main.USER_MISTAKE, wider.code(), wider.output());
+    assertTrue(wider.output().contains("hidden 16"), wider.output());
+  }
+
+  @Test
+  void aFullDiskLeavesTheLastCheckpoint() throws Exception {
+    TrainConfig config = small().with(changes().put("steps", 4), "the test").resolved();
+    Path run = folder.resolve("runs/gpt");
+    try (Trainer trainer = Trainer.open(config);
+        RunDirectory directory = RunDirectory.create(run.getParent(), "gpt", config.toTree())) {
+      trainer.train(directory, new LiveLine(System.out, true));
+    }
+    Path last = folder.resolve("runs/gpt/checkpoints/step-00000004/model.safetensors");
+    byte[] model = Files.readAllBytes(last);
+    assertTrue(model.length > 16 << 10, "longer than the disk is wide");
+
+    var full =
+        WeftProcess.startWithSmallDisk(
+                folder, 16, "train", "--resume", "runs/gpt", "--steps", "9", "--save-every", "2")
+            .end();
+    assertEquals(Main.USER_MISTAKE, full.code(), full.output());
+    assertTrue(full.output().contains("cannot save the checkpoint of step 6"), full.output());
+    assertTrue(full.output().contains("the checkpoint of step 4 is unharmed"), full.output());
+    assertArrayEquals(model, Files.readAllBytes(last));
+
+    var again = WeftProcess.runHere("train", "--resume", run, "--steps", "9");
+    assertEquals(0, again.code(), again.output());
+    assertTrue(Files.exists(folder.resolve("runs/gpt/checkpoints/step-00000009")));
+  }
+
+  @Test
+  void tooLittleMemoryNamesTheOpAndLeavesNoRun() throws Exception {
+    String[] command =
+        train("--device-memory", "1MiB", "--eval-every", "1", "--name", "never-made");
+    var ended = WeftProcess.runHere((Object[]) command);
+    assertEquals(Main.USER_MISTAKE, ended.code(), ended.output());
+    assertTrue(
+        ended.output().matches("(?s).*fullest at [a-z_]+ making %.* needs .* \\(\\d+ bytes\\).*"),
+        ended.output());
+    assertFalse(Files.exists(Runs.DIRECTORY.resolve("never-made")));
+  }
+
+  /** What a user writes: a model in a package of their own, compiled against Weft. */
+  private static final String MODEL =
+      """
+      package com.acme;
+
+      import static dev.weft.nn.layer.Layers.count;
+      import static dev.weft.nn.layer.Layers.linear;
+
+      import dev.weft.core.op.CrossEntropy;
+      import dev.weft.core.op.Gelu;
+      import dev.weft.core.op.Tensor;
+      import dev.weft.core.trace.Initializer;
+      import dev.weft.core.trace.Scope;
+      import dev.weft.nn.model.Loss;
+      import dev.weft.nn.model.ModelConfig;
+      import dev.weft.nn.model.TokenModel;
+
+      /** The next token from this one alone. */
+      public final class Bigram implements TokenModel {
+        @Override
+        public Loss loss(Scope m, ModelConfig c, Tensor tokens, Tensor targets) {
+          long rows = tokens.shape().elements();
+          Tensor table = m.parameter("table", Initializer.normal(0.1), c.vocabulary(), c.hidden());
+          Tensor x = table.embedding(tokens).reshape(rows, c.hidden()).gelu(Gelu.Form.TANH);
+          Tensor logits = linear(m.at("head"), x, c.vocabulary(), Initializer.normal(0.1));
+          Tensor flat = targets.reshape(rows);
+          return new Loss(
+              Tensor.one(new CrossEntropy(IGNORED), logits, flat).sum(), count(flat, IGNORED));
+        }
+      }
+      """;
+
+  private Path jar() throws IOException {
+    Path source = Files.createDirectories(folder.resolve("src/com/acme")).resolve("Bigram.java");
+    Files.writeString(source, MODEL);
+    Path classes = folder.resolve("classes");
+    int result =
+        ToolProvider.getSystemJavaCompiler()
+            .run(null, null, null, "-proc:none", "-d", classes.toString(), source.toString());
+    assertEquals(0, result);
+    Path jar = folder.resolve("my.jar");
+    try (var output = new JarOutputStream(Files.newOutputStream(jar))) {
+      output.putNextEntry(new JarEntry("com/acme/Bigram.class"));
+      Files.copy(classes.resolve("com/acme/Bigram.class"), output);
+    }
+    return jar;
+  }
+
+  @Test
+  void aModelOfTheUsersComesFromAJar() throws Exception {
+    jar();
+    String[] own = {"--model", "com.acme.Bigram", "--classpath", "my.jar"};
+    var trained =
+        WeftProcess.start(
+                folder,
+                Stream.concat(
+                        Stream.of(
+                            train("--steps", "60", "--learning-rate", "0.05", "--warmup", "5")),
+                        Stream.of(own))
+                    .toArray(String[]::new))
+            .end();
+    assertEquals(0, trained.code(), trained.output());
+    var summary = new ObjectMapper().readTree(folder.resolve("runs/gpt/summary.json").toFile());
+    assertTrue(summary.get("validation_loss_per_byte").asDouble() < 2, summary.toString());
+    assertFalse(trained.output().contains("weft generate"), trained.output());
+
+    // From another folder too: the run knows where the class is.
+    Path run = folder.resolve("runs/gpt");
+    var evaluated = WeftProcess.runHere("eval", "--run", run, "--data", text, "--format", "json");
+    assertEquals(0, evaluated.code(), evaluated.output());
+    assertTrue(new ObjectMapper().readTree(evaluated.output()).get("loss").asDouble() < 2);
+    var generated = WeftProcess.runHere("generate", "--run", run);
+    assertEquals(Main.USER_MISTAKE, generated.code(), generated.output());
+    assertTrue(generated.output().contains("com.acme.Bigram cannot generate"), generated.output());
+
+    Files.writeString(folder.resolve("my.jar"), "no jar");
+    var broken = WeftProcess.runHere("train", "--resume", run, "--steps", "61");
+    assertEquals(Main.USER_MISTAKE, broken.code(), broken.output());
+    assertTrue(broken.output().contains("my.jar"), broken.output());
+  }
+}
