@@ -14,6 +14,8 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
@@ -27,10 +29,13 @@ import java.util.stream.Stream;
  * <p>A bundle lies in a folder named by its identity, beside a manifest of sizes, times and SHA-256
  * sums. The folder appears by one rename, so that it is whole or absent; a lock file lets one
  * process unpack while others wait. A start compares sizes and times; where they differ it compares
- * sums, and unpacks again what is damaged.
+ * sums, and unpacks again what is damaged. Who unpacks deletes bundles that nobody has used for a
+ * month; the time of a lock file is that of the last use.
  */
 final class LibraryCache {
   private static final String MANIFEST = "manifest";
+  private static final String LOCK = ".lock";
+  private static final Duration KEPT = Duration.ofDays(30);
 
   private final Path root;
 
@@ -65,15 +70,17 @@ final class LibraryCache {
         Files.createDirectories(parent);
         try (FileChannel channel =
                 FileChannel.open(
-                    parent.resolve(bundle.identity() + ".lock"),
+                    parent.resolve(bundle.identity() + LOCK),
                     StandardOpenOption.CREATE,
                     StandardOpenOption.WRITE);
             FileLock _ = lock(channel)) {
           if (!isWhole(directory, bundle) && !isRepaired(directory, bundle)) {
             write(parent, directory, bundle);
+            deleteUnused(parent, bundle.identity());
           }
         }
       }
+      touch(parent.resolve(bundle.identity() + LOCK));
     } catch (IOException e) {
       throw new UserException(
           "cannot unpack libtorch (%s) to %s: %s. Make room or set WEFT_CACHE to a folder that can be written."
@@ -223,6 +230,45 @@ final class LibraryCache {
     }
   }
 
+  /** Notes the use of a bundle, where the cache can be written. */
+  private static void touch(Path lock) {
+    try {
+      Files.setLastModifiedTime(lock, FileTime.from(Instant.now()));
+    } catch (IOException readOnly) {
+      // Then nobody deletes from it either.
+      return;
+    }
+  }
+
+  /**
+   * Deletes other bundles that nobody has used for a month. A process that still runs on one keeps
+   * its files, which the system holds until they are unmapped.
+   */
+  private static void deleteUnused(Path parent, String used) throws IOException {
+    List<Path> locks;
+    try (Stream<Path> entries = Files.list(parent)) {
+      locks = entries.filter(file -> file.getFileName().toString().endsWith(LOCK)).toList();
+    }
+    for (Path lock : locks) {
+      String name = lock.getFileName().toString();
+      String identity = name.substring(0, name.length() - LOCK.length());
+      if (identity.equals(used)
+          || Files.getLastModifiedTime(lock).toInstant().isAfter(Instant.now().minus(KEPT))) {
+        continue;
+      }
+      try (FileChannel channel = FileChannel.open(lock, StandardOpenOption.WRITE);
+          FileLock taken = channel.tryLock()) {
+        if (taken != null) {
+          delete(parent.resolve(identity));
+          Files.delete(lock);
+        }
+      } catch (OverlappingFileLockException _) {
+        // Another thread of this process unpacks it: it is in use.
+        continue;
+      }
+    }
+  }
+
   private static FileLock lock(FileChannel channel) throws IOException {
     while (true) {
       try {
@@ -240,6 +286,9 @@ final class LibraryCache {
   }
 
   private static void delete(Path tree) throws IOException {
+    if (!Files.exists(tree)) {
+      return;
+    }
     try (Stream<Path> entries = Files.walk(tree)) {
       for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
         Files.deleteIfExists(entry);

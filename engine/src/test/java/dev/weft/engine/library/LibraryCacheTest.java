@@ -11,6 +11,8 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -45,6 +47,24 @@ final class LibraryCacheTest {
     LibraryCache cache = new LibraryCache(directory.resolve("cache"));
     assertNotEquals(
         cache.unpack(bundle("one", 1)).directory(), cache.unpack(bundle("two", 2)).directory());
+  }
+
+  @Test
+  void bundlesThatNobodyUsesAreDeleted() throws IOException {
+    LibraryCache cache = new LibraryCache(directory.resolve("cache"));
+    Path old = cache.unpack(bundle("old", 1)).directory();
+    Path lately = cache.unpack(bundle("lately", 2)).directory();
+    for (Path bundle : List.of(old, lately)) {
+      Path lock = bundle.resolveSibling(bundle.getFileName() + ".lock");
+      Files.setLastModifiedTime(lock, FileTime.from(Instant.now().minus(Duration.ofDays(40))));
+    }
+    cache.unpack(bundle("lately", 2));
+    Path fresh = cache.unpack(bundle("fresh", 3)).directory();
+    assertTrue(Files.notExists(old), "unused for longer than a month");
+    assertTrue(Files.exists(lately), "used just now");
+    assertTrue(Files.exists(fresh));
+    cache.unpack(bundle("old", 1));
+    assertTrue(Files.exists(old), "it comes back when it is wanted");
   }
 
   @Test

@@ -14,6 +14,7 @@ import dev.weft.engine.program.Executable;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -31,9 +32,38 @@ public final class Machine {
     return controlGroupLimit().filter(limit -> limit.compareTo(machine) < 0).orElse(machine);
   }
 
-  /** Memory that could be used now without swapping. */
+  /** What the system knows of the first processor, by its own names: {@code model name}, ... */
+  public static Map<String, String> processor() {
+    try {
+      var facts = new HashMap<String, String>();
+      for (String line : Files.readAllLines(Path.of("/proc/cpuinfo"))) {
+        int colon = line.indexOf(':');
+        if (colon < 0) {
+          break;
+        }
+        facts.put(line.substring(0, colon).strip(), line.substring(colon + 1).strip());
+      }
+      return facts;
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot read /proc/cpuinfo", e);
+    }
+  }
+
+  /** Who gets huge pages: {@code always}, {@code madvise}, {@code never}, or {@code unknown}. */
+  public static String hugePages() {
+    try {
+      String choices = Files.readString(Path.of("/sys/kernel/mm/transparent_hugepage/enabled"));
+      return choices.substring(choices.indexOf('[') + 1, choices.indexOf(']'));
+    } catch (IOException | IndexOutOfBoundsException unknown) {
+      return "unknown";
+    }
+  }
+
+  /** Memory that could be used now without swapping, no more than there is. */
   public static Bytes memoryAvailable() {
-    return kibibytes(Path.of("/proc/meminfo"), "MemAvailable:");
+    Bytes available = kibibytes(Path.of("/proc/meminfo"), "MemAvailable:");
+    Bytes memory = memory();
+    return available.compareTo(memory) < 0 ? available : memory;
   }
 
   /** The least limit of the control groups (version 2) that this process is in. */

@@ -3,6 +3,7 @@ package dev.weft.runtime.data;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -16,6 +17,9 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -72,6 +76,24 @@ class TokenDatasetTest {
     TokenDataset after = TokenDataset.open(cache, List.of(text("a.txt", "y".repeat(101))));
     assertEquals('y', after.training().at(0));
     assertNotEquals(before.identity(), after.identity());
+  }
+
+  @Test
+  void tokensThatNobodyUsesAreDeleted() throws IOException {
+    Path cache = folder.resolve("cache");
+    TextFile first = text("a.txt", "x".repeat(100));
+    TokenDataset.open(cache, List.of(first));
+    Path old = onlyCacheFile();
+    FileTime longAgo = FileTime.from(Instant.now().minus(Duration.ofDays(40)));
+    Files.setLastModifiedTime(old, longAgo);
+    TokenDataset.open(cache, List.of(first));
+    Files.setLastModifiedTime(Files.createFile(cache.resolve(".x.partial")), longAgo);
+    TokenDataset.open(cache, List.of(text("b.txt", "y".repeat(100))));
+    assertTrue(Files.exists(old), "used just now");
+    assertFalse(Files.exists(cache.resolve(".x.partial")));
+    Files.setLastModifiedTime(old, longAgo);
+    TokenDataset.open(cache, List.of(text("c.txt", "z".repeat(100))));
+    assertFalse(Files.exists(old));
   }
 
   @Test
