@@ -24,6 +24,28 @@ public record Strided(Shape shape, long[] strides, long offset) {
     return true;
   }
 
+  /**
+   * The same shape without gaps or repeated elements, dims in the order in which they lie here, so
+   * that a copy reads and writes memory in order.
+   */
+  public Strided packed() {
+    Integer[] order = new Integer[shape.rank()];
+    Arrays.setAll(order, dim -> dim);
+    Arrays.sort(order, (a, b) -> Long.compare(Math.abs(strides[a]), Math.abs(strides[b])));
+    long[] result = new long[shape.rank()];
+    long run = 1;
+    // Dims that repeat go outside: where they lie inside, others could not be copied in one run.
+    for (boolean repeated : new boolean[] {false, true}) {
+      for (int dim : order) {
+        if ((strides[dim] == 0) == repeated) {
+          result[dim] = run;
+          run *= shape.size(dim);
+        }
+      }
+    }
+    return new Strided(shape, result, 0);
+  }
+
   /** The same elements in another shape, if that needs no copy. */
   public Optional<Strided> reshape(Shape target) {
     if (target.elements() != shape.elements()) {

@@ -9,6 +9,8 @@ import dev.weft.core.graph.Value;
 import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -21,16 +23,23 @@ import org.jspecify.annotations.Nullable;
 public final class Device implements AutoCloseable {
   private final DeviceKind kind;
   private final int threads;
+  private final Routes routes;
   private final DeviceMemory memory;
   private final DeviceThread thread;
   private final List<Executable> executables = new ArrayList<>();
   private @Nullable Slab scratch;
 
-  private Device(DeviceKind kind, int threads, Bytes budget) {
+  private Device(DeviceKind kind, int threads, Bytes budget, Routes routes) {
     this.kind = kind;
+    this.routes = routes;
     this.threads = threads;
     this.memory = new DeviceMemory(budget);
     this.thread = DeviceThread.start("weft-" + kind.text(), threads);
+  }
+
+  /** Opens a device that computes each op by the kernel for its types. */
+  public static Device open(DeviceKind kind, int threads, Bytes budget) {
+    return open(kind, threads, budget, Routes.always(Route.DIRECT));
   }
 
   /**
@@ -38,13 +47,14 @@ public final class Device implements AutoCloseable {
    *
    * @param threads cores that its kernels use
    * @param budget the most bytes that it may hold
+   * @param routes chooses how ops are computed
    * @throws UserException if the library is missing or too old, or has no such device
    */
-  public static Device open(DeviceKind kind, int threads, Bytes budget) {
+  public static Device open(DeviceKind kind, int threads, Bytes budget, Routes routes) {
     if (kind != DeviceKind.CPU) {
       throw new UserException("devices of kind " + kind.text() + " are not supported yet; use cpu");
     }
-    return new Device(kind, threads, budget);
+    return new Device(kind, threads, budget, routes);
   }
 
   public DeviceKind kind() {
@@ -53,6 +63,10 @@ public final class Device implements AutoCloseable {
 
   public int threads() {
     return threads;
+  }
+
+  public Routes routes() {
+    return routes;
   }
 
   public DeviceMemory memory() {

@@ -35,6 +35,7 @@ final class CommandWriter {
   private int position;
   private Map<Integer, Operand> temporaries = new HashMap<>();
   private Map<Integer, Operand> replacedInputs = new HashMap<>();
+  private Map<Integer, Operand> replacedOutputs = new HashMap<>();
 
   CommandWriter(Placement placement, Map<Buffer, Literal> constants) {
     this.placement = placement;
@@ -46,6 +47,7 @@ final class CommandWriter {
       item = placement.items().get(position);
       temporaries = new HashMap<>();
       replacedInputs = new HashMap<>();
+      replacedOutputs = new HashMap<>();
       writeItem();
     }
     placement.finalCopies().forEach(this::emit);
@@ -75,8 +77,36 @@ final class CommandWriter {
         replacedInputs.put(input, copy);
       }
     }
+    if (item.route() == Route.WIDE) {
+      widen();
+    }
     for (String text : kernel.calls()) {
       writeCall(KernelCall.parse(text), kernel.serialBlas());
+    }
+    replacedOutputs.forEach(
+        (index, wide) ->
+            emit(new Command.Copy(item.name(), item.outputs().get(index).operand(), wide)));
+  }
+
+  /** Has the kernel read and write f32 in place of narrower numbers. */
+  private void widen() {
+    for (int i = 0; i < item.inputs().size(); i++) {
+      Operand source = item.inputs().get(i).operand();
+      if (Route.isNarrow(source.dtype())) {
+        Operand wide = temporary(DataType.F32, source.layout().packed());
+        emit(new Command.Copy(item.name(), wide, source));
+        replacedInputs.put(i, wide);
+      }
+    }
+    for (int i = 0; i < item.outputs().size(); i++) {
+      Operand target = item.outputs().get(i).operand();
+      if (Route.isNarrow(target.dtype())) {
+        replacedOutputs.put(i, temporary(DataType.F32, Strided.dense(target.shape())));
+      }
+    }
+    Flat base = item.base();
+    if (base != null && replacedOutputs.get(0) instanceof Operand sum) {
+      emit(new Command.Copy(item.name(), sum, base.operand()));
     }
   }
 
@@ -216,8 +246,14 @@ final class CommandWriter {
         Operand replaced = replacedInputs.get(name.index());
         yield replaced != null ? replaced : item.inputs().get(name.index()).operand();
       }
-      case OUTPUT -> item.outputs().get(name.index()).operand();
-      case BASE -> Objects.requireNonNull(item.base()).operand();
+      case OUTPUT -> {
+        Operand replaced = replacedOutputs.get(name.index());
+        yield replaced != null ? replaced : item.outputs().get(name.index()).operand();
+      }
+      case BASE -> {
+        Operand replaced = replacedOutputs.get(0);
+        yield replaced != null ? replaced : Objects.requireNonNull(item.base()).operand();
+      }
       case TEMPORARY ->
           temporaries.computeIfAbsent(
               name.index(),
@@ -256,10 +292,14 @@ final class CommandWriter {
   }
 
   private Operand temporary(DataType dtype, Shape shape) {
+    return temporary(dtype, Strided.dense(shape));
+  }
+
+  private Operand temporary(DataType dtype, Strided layout) {
     Buffer buffer =
-        new Buffer("temporary of " + item.name(), shape.elements() * dtype.bytes(), null);
+        new Buffer("temporary of " + item.name(), layout.shape().elements() * dtype.bytes(), null);
     buffer.live(position);
-    return Operand.dense(buffer, dtype, shape);
+    return new Operand(buffer, dtype, layout);
   }
 
   private void emit(Command command) {

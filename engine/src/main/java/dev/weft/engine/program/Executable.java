@@ -96,7 +96,13 @@ public final class Executable implements AutoCloseable {
       Cost cost = node.cost();
       flops += cost.flops();
     }
-    Program program = Program.of(expanded, device.kind(), bound, results);
+    Program program =
+        Program.of(
+            expanded,
+            device.kind(),
+            (op, types) -> device.routes().choose(device.kind(), device.threads(), op, types),
+            bound,
+            results);
     return new Executable(device, graph.name(), program, flops, results, own);
   }
 

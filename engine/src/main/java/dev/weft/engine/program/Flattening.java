@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.BiFunction;
 
 /**
  * Unrolls repeats, resolves views, computes what is known at load, and chooses kernels. A stack of
@@ -36,17 +37,20 @@ final class Flattening {
   }
 
   private final DeviceKind kind;
+  private final BiFunction<Op, List<TensorType>, Route> routes;
   private final List<Item> items = new ArrayList<>();
   private final Map<Value, Flat> inputs = new HashMap<>();
   private final List<Flat> outputs = new ArrayList<>();
   private final Map<Literal, Flat> constants = new HashMap<>();
 
-  private Flattening(DeviceKind kind) {
+  private Flattening(DeviceKind kind, BiFunction<Op, List<TensorType>, Route> routes) {
     this.kind = kind;
+    this.routes = routes;
   }
 
-  static Flattening of(Graph graph, DeviceKind kind) {
-    var flattening = new Flattening(kind);
+  static Flattening of(
+      Graph graph, DeviceKind kind, BiFunction<Op, List<TensorType>, Route> routes) {
+    var flattening = new Flattening(kind, routes);
     Map<Value, Entry> environment = new HashMap<>();
     for (Value input : graph.inputValues()) {
       Flat flat = Flat.of(input.name(), input.type());
@@ -172,7 +176,8 @@ final class Flattening {
                   List.of(rounds.parts().get(round)),
                   List.of(slice(stack, round)),
                   Kernel.of("weft::copy(y0, x0)"),
-                  null));
+                  null,
+                  Route.DIRECT));
         }
         environment.put(value, new Entry.Whole(stack));
         yield stack;
@@ -207,7 +212,8 @@ final class Flattening {
       return primitive.reference(known).stream().map(this::constant).toList();
     }
     List<TensorType> types = node.inputTypes();
-    List<Kernel> kernels = op.kernels(kind, types);
+    Route route = routes.apply(op, types);
+    List<Kernel> kernels = op.kernels(kind, route.types(types));
     if (kernels.isEmpty()) {
       // A view that the operand's strides do not allow.
       if (arguments.size() == 1 && op.view(Strided.dense(types.getFirst().shape())).isPresent()) {
@@ -220,7 +226,7 @@ final class Flattening {
     for (Value output : node.outputs()) {
       results.add(Flat.of(output.name() + suffix, output.type()));
     }
-    items.add(new Item(op, arguments, results, kernels.getFirst(), null));
+    items.add(new Item(op, arguments, results, kernels.getFirst(), null, route));
     return results;
   }
 

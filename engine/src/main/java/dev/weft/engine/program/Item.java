@@ -9,8 +9,10 @@ import org.jspecify.annotations.Nullable;
  * One op of a flattened graph with the kernel that computes it.
  *
  * @param base what an accumulating kernel adds to
+ * @param route whether the kernel runs between casts
  */
-record Item(Op op, List<Flat> inputs, List<Flat> outputs, Kernel kernel, @Nullable Flat base) {
+record Item(
+    Op op, List<Flat> inputs, List<Flat> outputs, Kernel kernel, @Nullable Flat base, Route route) {
   /** All values read. */
   List<Flat> reads() {
     if (base == null) {

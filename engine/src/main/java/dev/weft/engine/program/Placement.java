@@ -131,10 +131,12 @@ final class Placement {
             || other.base == product) {
           continue;
         }
-        Optional<Kernel> kernel =
-            maker.op().accumulate(kind, maker.inputs().stream().map(f -> f.type).toList());
+        List<TensorType> types = maker.inputs().stream().map(f -> f.type).toList();
+        Optional<Kernel> kernel = maker.op().accumulate(kind, maker.route().types(types));
         if (kernel.isPresent()) {
-          Item fused = new Item(maker.op(), maker.inputs(), sum.outputs(), kernel.get(), other);
+          Item fused =
+              new Item(
+                  maker.op(), maker.inputs(), sum.outputs(), kernel.get(), other, maker.route());
           items.set(position, fused);
           makers.put(sum.outputs().getFirst(), fused);
           gone.add(maker);

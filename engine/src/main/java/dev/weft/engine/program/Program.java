@@ -3,6 +3,8 @@ package dev.weft.engine.program;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Op;
+import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.device.DeviceBuffer;
 import java.util.HashSet;
@@ -10,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiFunction;
 
 /**
  * A graph as commands on buffers: everything decided but the addresses.
@@ -23,12 +26,17 @@ record Program(List<Command> commands, Map<Buffer, Literal> constants, MemoryPla
   /**
    * Lowers a graph whose composites without kernels have been expanded.
    *
+   * @param routes chooses how an op is computed
    * @param bound the buffers of all inputs
    * @param results the buffers of all outputs
    */
   static Program of(
-      Graph graph, DeviceKind kind, Map<Value, DeviceBuffer> bound, List<DeviceBuffer> results) {
-    Flattening flattening = Flattening.of(graph, kind);
+      Graph graph,
+      DeviceKind kind,
+      BiFunction<Op, List<TensorType>, Route> routes,
+      Map<Value, DeviceBuffer> bound,
+      List<DeviceBuffer> results) {
+    Flattening flattening = Flattening.of(graph, kind, routes);
     Map<Buffer, Literal> constants = new LinkedHashMap<>();
     for (Flat constant : flattening.constants()) {
       Buffer buffer = new Buffer(constant.name, constant.type.bytes(), null);

@@ -50,7 +50,12 @@ public final class Generator implements AutoCloseable {
     this.generative = found;
     int threads =
         config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
-    this.device = Device.open(DeviceKind.CPU, threads, Bytes.of(Machine.memory().count() / 10 * 9));
+    this.device =
+        Device.open(
+            DeviceKind.CPU,
+            threads,
+            Bytes.of(Machine.memory().count() / 10 * 9),
+            Machine.routes(Map.of()));
     TensorType cache =
         TensorType.of(
             dtype, model.layers(), model.heads(), model.sequence(), model.hidden() / model.heads());

@@ -11,6 +11,8 @@ import dev.weft.core.op.Matmul;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -125,9 +127,18 @@ public final class Machine {
     }
   }
 
+  /**
+   * Chooses routes by measurement, once per machine.
+   *
+   * @param recorded of a run before, which go first
+   */
+  static Routes routes(Map<String, Route> recorded) {
+    return Routes.measured(Caches.directory().resolve("routes"), recorded);
+  }
+
   /** The best rate of a square matrix product, in floating point operations per second. */
   public static double matmulPeak(DataType dtype, int threads) {
-    try (Device device = Device.open(DeviceKind.CPU, threads, memory())) {
+    try (Device device = Device.open(DeviceKind.CPU, threads, memory(), routes(Map.of()))) {
       TensorType type = TensorType.of(dtype, SIZE, SIZE);
       var builder = new Builder("peak");
       Value a = builder.input("a", type, Graph.Kind.DATA);

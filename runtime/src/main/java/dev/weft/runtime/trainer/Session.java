@@ -11,6 +11,8 @@ import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.CallTime;
 import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
 import dev.weft.nn.step.Initialization;
@@ -114,7 +116,16 @@ public final class Session implements AutoCloseable {
 
   /** The session of a token model's configuration. */
   public static Session open(TrainConfig config) {
-    return open(spec(config));
+    return open(config, Map.of());
+  }
+
+  /**
+   * The session of a token model's configuration.
+   *
+   * @param routes of ops as a run before had them; others are chosen by measurement
+   */
+  static Session open(TrainConfig config, Map<String, Route> routes) {
+    return open(spec(config), Machine.routes(routes));
   }
 
   /** What a configuration trains. */
@@ -146,7 +157,11 @@ public final class Session implements AutoCloseable {
 
   /** Opens a device and makes the model ready; parameters hold zeros until {@link #initialize}. */
   public static Session open(Spec spec) {
-    Device device = Device.open(DeviceKind.CPU, spec.threads(), spec.budget());
+    return open(spec, Machine.routes(Map.of()));
+  }
+
+  private static Session open(Spec spec, Routes routes) {
+    Device device = Device.open(DeviceKind.CPU, spec.threads(), spec.budget(), routes);
     try {
       return new Session(spec, device);
     } catch (RuntimeException e) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
 import dev.weft.engine.library.Torch;
+import dev.weft.engine.program.Route;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Schedule;
 import dev.weft.runtime.checkpoint.AsyncSaver;
@@ -19,7 +20,10 @@ import dev.weft.runtime.data.TrigramTable;
 import dev.weft.runtime.run.RunDirectory;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
@@ -84,7 +88,7 @@ public final class Trainer implements AutoCloseable {
         Machine.matmulPeak(
             config.computeType(),
             config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads());
-    this.session = Session.open(config);
+    this.session = Session.open(config, resumed == null ? Map.of() : routes(resumed));
     try {
       this.start = resumed == null ? begin() : restore(resumed);
     } catch (RuntimeException e) {
@@ -256,6 +260,8 @@ public final class Trainer implements AutoCloseable {
     state.put("libtorch", Torch.instance().version().toString());
     state.put("blas", Torch.instance().blas());
     state.put("seconds", trained);
+    ObjectNode routes = state.putObject("routes");
+    session.device().routes().used().forEach((op, route) -> routes.put(op, route.toString()));
     state.set("config", config.toTree());
     return new Checkpoint.Content(step, session.model(), session.optimizer(), state);
   }
@@ -265,17 +271,40 @@ public final class Trainer implements AutoCloseable {
     return new Start(0, 0);
   }
 
+  private static Checkpoint latest(RunDirectory run) {
+    return run.checkpoints()
+        .latest()
+        .orElseThrow(
+            () ->
+                new UserException(
+                    "'"
+                        + run.path()
+                        + "' has no checkpoint to go on from; train without --resume"));
+  }
+
+  /** How the run computed its ops until now: another way would change the last bits. */
+  private static Map<String, Route> routes(RunDirectory run) {
+    try (Checkpoint checkpoint = latest(run)) {
+      var routes = new HashMap<String, Route>();
+      for (var entry : checkpoint.state().path("routes").properties()) {
+        String text = entry.getValue().asText();
+        Route route =
+            Arrays.stream(Route.values())
+                .filter(r -> r.toString().equals(text))
+                .findFirst()
+                .orElseThrow(
+                    () ->
+                        new UserException(
+                            "the run cannot go on as it was: this Weft knows no way '%s' to compute %s"
+                                .formatted(text, entry.getKey())));
+        routes.put(entry.getKey(), route);
+      }
+      return routes;
+    }
+  }
+
   private Start restore(RunDirectory run) {
-    Checkpoint latest =
-        run.checkpoints()
-            .latest()
-            .orElseThrow(
-                () ->
-                    new UserException(
-                        "'"
-                            + run.path()
-                            + "' has no checkpoint to go on from; train without --resume"));
-    try (Checkpoint checkpoint = latest) {
+    try (Checkpoint checkpoint = latest(run)) {
       if (checkpoint.step() > config.steps()) {
         throw new UserException(
             "'%s' has done %d steps, more than the %d of --steps: ask for more steps, or leave --steps out"
