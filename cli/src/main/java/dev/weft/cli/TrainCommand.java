@@ -45,6 +45,9 @@ final class TrainCommand implements Callable<Integer> {
           "vocabulary",
           "dtype",
           "dropout",
+          "experts",
+          "capacity-factor",
+          "balance-weight",
           "optimizer",
           "threads");
 

@@ -11,9 +11,21 @@ import dev.weft.core.cluster.UserException;
  * @param sequence the context in tokens
  * @param vocabulary different tokens
  * @param dropout the share of elements zeroed while training
+ * @param experts of a mixture of experts; other models have none
  */
 public record ModelConfig(
-    int layers, int hidden, int heads, int sequence, int vocabulary, double dropout) {
+    int layers,
+    int hidden,
+    int heads,
+    int sequence,
+    int vocabulary,
+    double dropout,
+    Experts experts) {
+  public ModelConfig(
+      int layers, int hidden, int heads, int sequence, int vocabulary, double dropout) {
+    this(layers, hidden, heads, sequence, vocabulary, dropout, Experts.DEFAULT);
+  }
+
   public ModelConfig {
     positive("layers", layers);
     positive("hidden", hidden);

@@ -15,6 +15,7 @@ import dev.weft.core.op.Repeat;
 import dev.weft.core.op.Shard;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.Moe;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
 import java.util.HashMap;
@@ -56,8 +57,13 @@ class AnnotatedModelsTest {
   @ParameterizedTest
   @EnumSource(names = {"F32", "BF16", "F64"})
   void oneDeviceHasTheGraphsWithoutAnnotations(DataType dtype) {
-    StepGraphs annotated = StepGraphs.of(model(new Gpt()), data(), dtype, ADAMW, 1);
-    StepGraphs plain = StepGraphs.forOneDevice(model(new Gpt()), data(), dtype, ADAMW, 1);
+    oneDevice(new Gpt(), dtype);
+    oneDevice(new Moe(), dtype);
+  }
+
+  private static void oneDevice(TokenModel model, DataType dtype) {
+    StepGraphs annotated = StepGraphs.of(model(model), data(), dtype, ADAMW, 1);
+    StepGraphs plain = StepGraphs.forOneDevice(model(model), data(), dtype, ADAMW, 1);
     for (int i = 0; i < all(plain).size(); i++) {
       Graph graph = all(plain).get(i);
       assertFalse(GraphText.print(graph).contains("shard("), graph.name());
@@ -120,8 +126,9 @@ class AnnotatedModelsTest {
   /** Whatever a collective is made for, it can be told which line of a model asks for it. */
   @Test
   void everyNodeKnowsItsLine() {
-    for (Graph graph : all(StepGraphs.of(model(new Gpt()), data(), DataType.F32, ADAMW, 1))) {
-      checkSources(graph);
+    for (TokenModel model : List.of(new Gpt(), new Moe())) {
+      all(StepGraphs.of(model(model), data(), DataType.F32, ADAMW, 1))
+          .forEach(AnnotatedModelsTest::checkSources);
     }
   }
 

@@ -2,6 +2,7 @@ package dev.weft.runtime.trainer;
 
 import dev.weft.core.cluster.UserException;
 import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.Moe;
 import dev.weft.nn.model.TokenModel;
 import java.io.File;
 import java.io.IOException;
@@ -24,6 +25,9 @@ public final class Models {
   public static TokenModel load(String name, String classpath) {
     if (name.equals("gpt")) {
       return new Gpt();
+    }
+    if (name.equals("moe")) {
+      return new Moe();
     }
     try {
       var urls = new ArrayList<URL>();
@@ -49,7 +53,7 @@ public final class Models {
       throw new UserException(
           "there is no model '"
               + name
-              + "': use gpt, or the full name of a class"
+              + "': use gpt, moe, or the full name of a class"
               + (classpath.isEmpty()
                   ? " and --classpath"
                   : "; --classpath " + classpath + " has none of this name"),

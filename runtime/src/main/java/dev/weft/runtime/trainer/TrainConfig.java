@@ -14,6 +14,7 @@ import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
+import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
 import dev.weft.runtime.run.RunDirectory;
@@ -35,13 +36,17 @@ import java.util.stream.Collectors;
  * @param name of the run and its folder
  * @param seed of parameters, data order and dropout
  * @param steps of training
- * @param model {@code gpt}, or a class that implements {@link dev.weft.nn.model.TokenModel}
+ * @param model {@code gpt}, {@code moe}, or a class that implements {@link
+ *     dev.weft.nn.model.TokenModel}
  * @param classpath where that class is found
  * @param data text files; none for the Europarl proceedings
  * @param batch sequences per step
  * @param microBatches parts that a step's batch is computed in
  * @param warmup steps until the learning rate is at its peak
  * @param clip the largest norm of the gradient; 0 for no limit
+ * @param experts of each layer of a mixture of experts
+ * @param capacityFactor room of an expert, as a multiple of its even share of the tokens
+ * @param balanceWeight the weight of the loss that asks for even shares
  * @param saveEvery steps between checkpoints; 0 for one at the end
  * @param keep checkpoints kept
  * @param evalEvery steps between evaluations; 0 for one at the end
@@ -69,6 +74,9 @@ public record TrainConfig(
     double weightDecay,
     double clip,
     double dropout,
+    int experts,
+    double capacityFactor,
+    double balanceWeight,
     int saveEvery,
     int keep,
     int evalEvery,
@@ -80,8 +88,35 @@ public record TrainConfig(
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
       new TrainConfig(
-          "gpt", 1, 1000, "gpt", "", List.of(), 2, 192, 6, 64, 32, 1, 256, "f32", 2e-3, 100, 0.1, 1,
-          0, 500, 3, 0, 10, "adamw", 0, "");
+          "gpt",
+          1,
+          1000,
+          "gpt",
+          "",
+          List.of(),
+          2,
+          192,
+          6,
+          64,
+          32,
+          1,
+          256,
+          "f32",
+          2e-3,
+          100,
+          0.1,
+          1,
+          0,
+          Experts.DEFAULT.count(),
+          Experts.DEFAULT.capacityFactor(),
+          Experts.DEFAULT.balanceWeight(),
+          500,
+          3,
+          0,
+          10,
+          "adamw",
+          0,
+          "");
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -298,7 +333,14 @@ public record TrainConfig(
   }
 
   public ModelConfig modelConfig() {
-    return new ModelConfig(layers, hidden, heads, sequence, vocabulary, dropout);
+    return new ModelConfig(
+        layers,
+        hidden,
+        heads,
+        sequence,
+        vocabulary,
+        dropout,
+        new Experts(experts, capacityFactor, balanceWeight));
   }
 
   /** The type that the model computes in. */
