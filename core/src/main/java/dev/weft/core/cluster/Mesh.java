@@ -115,6 +115,17 @@ public record Mesh(List<MeshAxis> axes) {
     return 0;
   }
 
+  /**
+   * A device's number along some axes, row-major over them; an axis that the mesh lacks counts 0.
+   */
+  public int tile(int device, List<MeshAxis> along) {
+    int tile = 0;
+    for (MeshAxis axis : along) {
+      tile = tile * axis.size() + coordinate(device, axis.name());
+    }
+    return tile;
+  }
+
   /** The device at those coordinates. */
   public int device(int[] coordinates) {
     int device = 0;

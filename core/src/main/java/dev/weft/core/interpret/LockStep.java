@@ -153,22 +153,13 @@ public final class LockStep {
       for (int dim = 0; dim < rank; dim++) {
         List<MeshAxis> axes = mesh.select(layout.axes(dim));
         Tiles tiles = Tiles.of(type.size(dim), axes);
-        int tile = tile(axes, mesh, device);
+        int tile = mesh.tile(device, axes);
         start[dim] = tiles.start(tile);
         length[dim] = tiles.length(tile);
         room[dim] = tiles.room();
       }
       return new Box(start, length, Shape.of(room));
     }
-  }
-
-  /** A device's number along some axes, row-major. */
-  private static int tile(List<MeshAxis> axes, Mesh mesh, int device) {
-    int tile = 0;
-    for (MeshAxis axis : axes) {
-      tile = tile * axis.size() + mesh.coordinate(device, axis.name());
-    }
-    return tile;
   }
 
   /** Per output, per device. */
@@ -223,7 +214,7 @@ public final class LockStep {
   }
 
   private Graph specialized(Coordinated op, int device, List<TensorType> types) {
-    int tile = tile(op.axes(), mesh, device);
+    int tile = mesh.tile(device, op.axes());
     return coordinated.computeIfAbsent(
         new Call(op, tile, types),
         call -> {

@@ -13,17 +13,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
-/** Replaces composites by what they are made of. */
+/** Replaces nodes by graphs that compute the same: composites by what they are made of. */
 public final class Expansion {
   /** No honest composite is made of composites this deep. */
   private static final int DEEPEST = 32;
 
-  private final Predicate<Node> selected;
+  private final Function<Node, Optional<Graph>> bodies;
 
-  private Expansion(Predicate<Node> selected) {
-    this.selected = selected;
+  private Expansion(Function<Node, Optional<Graph>> bodies) {
+    this.bodies = bodies;
   }
 
   /** What a composite computes, as a graph of its inputs {@code x0, x1, ...}. */
@@ -51,24 +52,40 @@ public final class Expansion {
    * @param selected which nodes to expand; asked of nodes with a {@link Composite} only
    */
   public static Graph expand(Graph graph, Predicate<Node> selected) {
-    return new Expansion(selected).expanded(graph, 0).orElse(graph);
+    return replace(
+        graph,
+        node ->
+            node.op() instanceof Composite composite && selected.test(node)
+                ? Optional.of(graph(composite, node.inputTypes()))
+                : Optional.empty());
   }
 
-  /** The graph with composites expanded, if there are any to expand. */
-  private Optional<Graph> expanded(Graph graph, int depth) {
+  /**
+   * The graph with nodes replaced by graphs of their inputs; in what these are made of, and in the
+   * bodies of repeats, nodes are replaced likewise. Values that a node made stay, unless the body
+   * hands an input through; new nodes take its origin.
+   *
+   * @param bodies what is put in a node's place; empty for a node that stays
+   */
+  public static Graph replace(Graph graph, Function<Node, Optional<Graph>> bodies) {
+    return new Expansion(bodies).replaced(graph, 0).orElse(graph);
+  }
+
+  /** The graph with nodes replaced, if there are any to replace. */
+  private Optional<Graph> replaced(Graph graph, int depth) {
     if (depth > DEEPEST) {
       throw new IllegalStateException(
-          graph.name() + ": composites are made of one another more than " + DEEPEST + " deep");
+          graph.name() + ": ops are made of one another more than " + DEEPEST + " deep");
     }
     var result = new Inlining(graph);
     boolean changed = false;
     for (Node node : graph.nodes()) {
-      if (node.op() instanceof Composite composite && selected.test(node)) {
-        Graph inner = graph(composite, node.inputTypes());
-        result.inline(node, expanded(inner, depth + 1).orElse(inner));
+      Optional<Graph> inner = bodies.apply(node);
+      if (inner.isPresent()) {
+        result.inline(node, replaced(inner.get(), depth + 1).orElse(inner.get()));
         changed = true;
       } else if (node.op() instanceof Repeat repeat) {
-        Optional<Graph> body = expanded(repeat.body(), depth);
+        Optional<Graph> body = replaced(repeat.body(), depth);
         changed |= body.isPresent();
         Op op = body.<Op>map(repeat::withBody).orElse(repeat);
         result.keep(new Node(op, node.inputs(), node.outputs(), node.origin()));
