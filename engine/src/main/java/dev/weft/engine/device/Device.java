@@ -8,7 +8,10 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.buffer.Slab;
+import dev.weft.engine.collective.Collectives;
+import dev.weft.engine.library.Torch;
 import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Lowered;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import java.util.ArrayList;
@@ -29,12 +32,14 @@ public final class Device implements AutoCloseable {
   private final List<Executable> executables = new ArrayList<>();
   private @Nullable Slab scratch;
 
-  private Device(DeviceKind kind, int threads, Bytes budget, Routes routes) {
+  private Device(DeviceKind kind, String name, int threads, Bytes budget, Routes routes) {
     this.kind = kind;
     this.routes = routes;
     this.threads = threads;
     this.memory = new DeviceMemory(budget);
-    this.thread = DeviceThread.start("weft-" + kind.text(), threads);
+    this.thread = DeviceThread.start(name, threads);
+    // The matrix library has one number of threads for the whole process.
+    Torch.instance().setBlasThreads(threads);
   }
 
   /** Opens a device that computes each op by the kernel for its types. */
@@ -51,10 +56,24 @@ public final class Device implements AutoCloseable {
    * @throws UserException if the library is missing or too old, or has no such device
    */
   public static Device open(DeviceKind kind, int threads, Bytes budget, Routes routes) {
+    return open(kind, "weft-" + kind.text(), threads, budget, routes);
+  }
+
+  /**
+   * Opens one of several devices, all with as many threads.
+   *
+   * @param name of its thread
+   * @param threads cores that its kernels use
+   * @param budget the most bytes that it may hold
+   * @param routes chooses how ops are computed, for all of them
+   * @throws UserException if the library is missing or too old, or has no such device
+   */
+  public static Device open(
+      DeviceKind kind, String name, int threads, Bytes budget, Routes routes) {
     if (kind != DeviceKind.CPU) {
       throw new UserException("devices of kind " + kind.text() + " are not supported yet; use cpu");
     }
-    return new Device(kind, threads, budget, routes);
+    return new Device(kind, name, threads, budget, routes);
   }
 
   public DeviceKind kind() {
@@ -93,7 +112,18 @@ public final class Device implements AutoCloseable {
    * @param bound a buffer for every input; an output with a donated input ends in that one's buffer
    */
   public Executable load(Graph graph, Map<Value, DeviceBuffer> bound) {
-    Executable executable = Executable.of(this, graph, bound);
+    return load(Lowered.of(graph, kind), bound, Collectives.NONE);
+  }
+
+  /**
+   * Makes a graph ready to run together with other devices.
+   *
+   * @param lowered this device's graph
+   * @param bound a buffer for every input; an output with a donated input ends in that one's buffer
+   * @param collectives how its collectives are done
+   */
+  public Executable load(Lowered lowered, Map<Value, DeviceBuffer> bound, Collectives collectives) {
+    Executable executable = Executable.of(this, lowered, bound, collectives);
     executables.add(executable);
     return executable;
   }

@@ -44,6 +44,22 @@ sealed interface Command {
   record Dynamic(String origin, boolean update, Operand whole, Operand part, Operand index, int dim)
       implements Command {}
 
+  /**
+   * The beginning of a collective, whose input and output are dense.
+   *
+   * @param number counts the program's collectives in the order of its graph
+   */
+  record Begin(
+      String origin,
+      int number,
+      dev.weft.core.collective.Collective op,
+      Operand target,
+      Operand source)
+      implements Command {}
+
+  /** The end of a collective. */
+  record Await(String origin, int number, Operand target) implements Command {}
+
   /** An argument of a call, placed. */
   sealed interface Slot {
     record Tensor(Operand operand) implements Slot {}

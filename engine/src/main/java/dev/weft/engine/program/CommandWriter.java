@@ -1,5 +1,6 @@
 package dev.weft.engine.program;
 
+import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.Literal;
@@ -37,6 +38,9 @@ final class CommandWriter {
   private Map<Integer, Operand> replacedInputs = new HashMap<>();
   private Map<Integer, Operand> replacedOutputs = new HashMap<>();
 
+  /** Collectives that have begun, by the position before which they must end. */
+  private final Map<Integer, List<Command.Await>> pending = new HashMap<>();
+
   CommandWriter(Placement placement, Map<Buffer, Literal> constants) {
     this.placement = placement;
     this.constants = constants;
@@ -48,8 +52,10 @@ final class CommandWriter {
       temporaries = new HashMap<>();
       replacedInputs = new HashMap<>();
       replacedOutputs = new HashMap<>();
+      awaitPending();
       writeItem();
     }
+    awaitPending();
     placement.finalCopies().forEach(this::emit);
     return commands;
   }
@@ -59,7 +65,33 @@ final class CommandWriter {
     return buffers;
   }
 
+  private void awaitPending() {
+    List<Command.Await> due = pending.remove(position);
+    if (due != null) {
+      due.forEach(this::emit);
+    }
+  }
+
+  private void writeCollective(Collective collective) {
+    int number = placement.number(item);
+    int end = placement.end(position);
+    Operand target = item.outputs().getFirst().operand();
+    Operand given = item.inputs().getFirst().operand();
+    Operand source = dense(given);
+    if (source != given) {
+      source.buffer().live(end - 1);
+    }
+    emit(new Command.Begin(item.name(), number, collective, target, source));
+    pending
+        .computeIfAbsent(end, _ -> new ArrayList<>())
+        .add(new Command.Await(item.name(), number, target));
+  }
+
   private void writeItem() {
+    if (item.op() instanceof Collective collective) {
+      writeCollective(collective);
+      return;
+    }
     Kernel kernel = item.kernel();
     for (Kernel.Pair pair : kernel.mutates()) {
       Operand target = item.outputs().get(pair.output()).operand();
@@ -320,6 +352,8 @@ final class CommandWriter {
       case Command.Subtract subtract ->
           List.of(subtract.target(), subtract.left(), subtract.right());
       case Command.Fill fill -> List.of(fill.target());
+      case Command.Begin begin -> List.of(begin.target(), begin.source());
+      case Command.Await await -> List.of(await.target());
       case Command.RandomBits bits -> {
         var all = new ArrayList<>(bits.key());
         all.add(bits.target());

@@ -1,15 +1,11 @@
 package dev.weft.engine.program;
 
-import dev.weft.core.grad.Optimize;
-import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
-import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Value;
-import dev.weft.core.op.Composite;
-import dev.weft.core.op.Expansion;
 import dev.weft.engine.buffer.Slab;
+import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.library.TensorHandle;
@@ -31,6 +27,7 @@ public final class Executable implements AutoCloseable {
   private final Device device;
   private final String name;
   private final Program program;
+  private final Collectives collectives;
   private final double flops;
   private final List<DeviceBuffer> results;
   private final List<DeviceBuffer> own;
@@ -46,19 +43,23 @@ public final class Executable implements AutoCloseable {
       Device device,
       String name,
       Program program,
+      Collectives collectives,
       double flops,
       List<DeviceBuffer> results,
       List<DeviceBuffer> own) {
     this.device = device;
     this.name = name;
     this.program = program;
+    this.collectives = collectives;
     this.flops = flops;
     this.results = results;
     this.own = own;
   }
 
   /** Compiles a graph; see {@link Device#load}. */
-  public static Executable of(Device device, Graph graph, Map<Value, DeviceBuffer> bound) {
+  public static Executable of(
+      Device device, Lowered lowered, Map<Value, DeviceBuffer> bound, Collectives collectives) {
+    Graph graph = lowered.graph();
     for (Value input : graph.inputValues()) {
       DeviceBuffer buffer = bound.get(input);
       if (buffer == null) {
@@ -70,13 +71,6 @@ public final class Executable implements AutoCloseable {
             "graph " + graph.name() + ": " + input + " is bound to " + buffer);
       }
     }
-    Graph expanded =
-        Optimize.optimize(
-            Expansion.expand(
-                graph,
-                node ->
-                    node.op() instanceof Composite
-                        && node.op().kernels(device.kind(), node.inputTypes()).isEmpty()));
     var results = new ArrayList<DeviceBuffer>();
     var own = new ArrayList<DeviceBuffer>();
     for (Graph.Output output : graph.outputs()) {
@@ -91,19 +85,15 @@ public final class Executable implements AutoCloseable {
         own.add(buffer);
       }
     }
-    double flops = 0;
-    for (Node node : graph.nodes()) {
-      Cost cost = node.cost();
-      flops += cost.flops();
-    }
     Program program =
         Program.of(
-            expanded,
+            graph,
             device.kind(),
             (op, types) -> device.routes().choose(device.kind(), device.threads(), op, types),
             bound,
             results);
-    return new Executable(device, graph.name(), program, flops, results, own);
+    return new Executable(
+        device, graph.name(), program, collectives, lowered.flops(), results, own);
   }
 
   /** The buffer in which an output is after a run. */
@@ -141,10 +131,15 @@ public final class Executable implements AutoCloseable {
         .thread()
         .execute(
             () -> {
-              if (arena == null) {
-                link();
+              try {
+                if (arena == null) {
+                  link();
+                }
+                runSteps();
+              } catch (Throwable e) {
+                collectives.failed(e);
+                throw e;
               }
-              runSteps();
               return true;
             });
   }
@@ -169,11 +164,13 @@ public final class Executable implements AutoCloseable {
     try {
       if (nanoseconds.length == 0) {
         for (; position < steps.length; position++) {
+          collectives.check();
           steps[position].run();
         }
       } else {
         long before = System.nanoTime();
         for (; position < steps.length; position++) {
+          collectives.check();
           steps[position].run();
           long now = System.nanoTime();
           nanoseconds[position] += now - before;
@@ -191,7 +188,7 @@ public final class Executable implements AutoCloseable {
 
   /**
    * Runs once more, op by op, and names the first op whose result holds a not-a-number or an
-   * infinity. For diagnosis: it is slow.
+   * infinity. For diagnosis: it is slow. Devices that compute together must do so together.
    */
   public Optional<String> firstNonFinite() {
     return device
@@ -201,16 +198,15 @@ public final class Executable implements AutoCloseable {
               if (arena == null) {
                 link();
               }
+              Optional<String> first = Optional.empty();
               for (int position = 0; position < steps.length; position++) {
                 steps[position].run();
                 Command command = program.commands().get(position);
-                for (Operand target : Targets.of(command)) {
-                  if (isNonFinite(target)) {
-                    return Optional.of(command.origin());
-                  }
+                if (first.isEmpty() && Targets.of(command).stream().anyMatch(this::isNonFinite)) {
+                  first = Optional.of(command.origin());
                 }
               }
-              return Optional.empty();
+              return first;
             });
   }
 
@@ -286,7 +282,7 @@ public final class Executable implements AutoCloseable {
                             Objects.requireNonNull(addresses.get(buffer)) - memory.address(),
                             buffer.bytes)));
     constantAddresses = addresses;
-    var linker = new Linker(device.kind(), device.memory(), opened, scratch.address(), addresses);
+    var linker = new Linker(device, collectives, opened, scratch.address(), addresses);
     steps = program.commands().stream().map(linker::link).toArray(Step[]::new);
     handles = linker.handles();
     slots = linker.slots();

@@ -1,6 +1,8 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.collective.AllReduce;
+import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Kernel;
@@ -213,7 +215,10 @@ final class Flattening {
     }
     List<TensorType> types = node.inputTypes();
     Route route = routes.apply(op, types);
-    List<Kernel> kernels = op.kernels(kind, route.types(types));
+    List<Kernel> kernels =
+        op instanceof Collective collective
+            ? List.of(kernel(collective))
+            : op.kernels(kind, route.types(types));
     if (kernels.isEmpty()) {
       // A view that the operand's strides do not allow.
       if (arguments.size() == 1 && op.view(Strided.dense(types.getFirst().shape())).isPresent()) {
@@ -228,6 +233,13 @@ final class Flattening {
     }
     items.add(new Item(op, arguments, results, kernels.getFirst(), null, route));
     return results;
+  }
+
+  /**
+   * No calls: other devices take part. Each part of a sum is read and written by one thread only.
+   */
+  private static Kernel kernel(Collective collective) {
+    return collective instanceof AllReduce ? Kernel.of().sharing(0, 0) : Kernel.of();
   }
 
   private static boolean isKnown(Flat flat) {

@@ -1,5 +1,6 @@
 package dev.weft.engine.program;
 
+import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.Op;
 import java.util.List;
@@ -21,6 +22,11 @@ record Item(
     var all = new java.util.ArrayList<>(inputs);
     all.add(base);
     return all;
+  }
+
+  /** Whether other devices take part: it begins at its place and ends before its first reader. */
+  boolean isCollective() {
+    return op instanceof Collective;
   }
 
   String name() {

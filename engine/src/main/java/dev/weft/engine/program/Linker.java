@@ -5,8 +5,11 @@ import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.Strided;
+import dev.weft.core.graph.TensorType;
 import dev.weft.core.op.Philox;
 import dev.weft.engine.buffer.DeviceMemory;
+import dev.weft.engine.collective.Collectives;
+import dev.weft.engine.device.Device;
 import dev.weft.engine.kernel.KernelArgument;
 import dev.weft.engine.library.Argument;
 import dev.weft.engine.library.PreparedCall;
@@ -39,15 +42,20 @@ final class Linker {
   private final Map<View, TensorHandle> handles = new HashMap<>();
   private final List<TensorSlot> slots = new ArrayList<>();
   private final Map<Literal, MemorySegment> numbers = new HashMap<>();
+  private final Map<Integer, Collectives.Exchange> exchanges = new HashMap<>();
+  private final Collectives collectives;
+  private final int threads;
 
   Linker(
-      DeviceKind kind,
-      DeviceMemory memory,
+      Device device,
+      Collectives collectives,
       Arena arena,
       long scratch,
       Map<Buffer, Long> constants) {
-    this.kind = kind;
-    this.memory = memory;
+    this.kind = device.kind();
+    this.memory = device.memory();
+    this.threads = device.threads();
+    this.collectives = collectives;
     this.arena = arena;
     this.scratch = scratch;
     this.constants = constants;
@@ -77,7 +85,29 @@ final class Linker {
               scalar(fill.target().dtype(), fill.value()));
       case Command.RandomBits bits -> randomBits(bits);
       case Command.Dynamic dynamic -> dynamic(dynamic);
+      case Command.Begin begin -> begin(begin);
+      case Command.Await await -> exchange(await.number())::await;
     };
+  }
+
+  private Step begin(Command.Begin begin) {
+    var input = new TensorType(begin.source().dtype(), begin.source().shape());
+    var call = new Collectives.Call(begin.number(), begin.origin(), begin.op(), input, kind);
+    Collectives.Exchange exchange =
+        collectives.prepare(call, dense(begin.source()), dense(begin.target()));
+    exchanges.put(begin.number(), exchange);
+    return exchange::begin;
+  }
+
+  private Collectives.Exchange exchange(int number) {
+    return Objects.requireNonNull(exchanges.get(number), "a collective ends that never began");
+  }
+
+  private MemorySegment dense(Operand operand) {
+    if (!operand.layout().isContiguous()) {
+      throw new IllegalStateException("a collective on memory with gaps: " + operand);
+    }
+    return segment(operand, operand.shape().elements() * operand.dtype().bytes());
   }
 
   private Step library(Command.Library library) {
@@ -130,7 +160,6 @@ final class Linker {
     }
     Torch torch = Torch.instance();
     return () -> {
-      int threads = torch.blasThreads().orElse(1);
       torch.setBlasThreads(1);
       try {
         call.invoke();

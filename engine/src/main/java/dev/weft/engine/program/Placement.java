@@ -1,6 +1,7 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.collective.Reducing;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
@@ -10,6 +11,7 @@ import dev.weft.engine.device.DeviceBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -24,6 +26,7 @@ final class Placement {
   private final DeviceKind kind;
   private final List<Item> items;
   private final Map<Value, Flat> inputs;
+  private final Map<Item, Integer> numbers = new IdentityHashMap<>();
   private final Set<Flat> clobberable = new HashSet<>();
   private final List<Command.Copy> finalCopies = new ArrayList<>();
 
@@ -31,6 +34,16 @@ final class Placement {
     this.kind = kind;
     this.items = new ArrayList<>(flattening.items());
     this.inputs = flattening.inputs();
+    for (Item item : items) {
+      if (item.isCollective()) {
+        numbers.put(item, numbers.size());
+      }
+    }
+  }
+
+  /** The number of a collective among those of the graph, in its order. */
+  int number(Item collective) {
+    return Objects.requireNonNull(numbers.get(collective));
   }
 
   /**
@@ -48,6 +61,7 @@ final class Placement {
     var placement = new Placement(kind, flattening);
     placement.fuseSums(flattening.outputs());
     placement.makePartsInStacks(flattening.outputs());
+    placement.hoistReductions();
     placement.order(flattening.outputs());
     Map<DeviceBuffer, Buffer> buffers = new HashMap<>();
     for (Graph.Input input : graph.inputs()) {
@@ -81,6 +95,7 @@ final class Placement {
   }
 
   private final List<Flat> pendingOutputs = new ArrayList<>();
+  private int[] ends = new int[0];
 
   private static Operand whole(
       Map<DeviceBuffer, Buffer> buffers, DeviceBuffer buffer, TensorType type) {
@@ -175,21 +190,64 @@ final class Placement {
     items.addAll(kept);
   }
 
-  private void order(List<Flat> outputs) {
+  /** Lets sums over devices begin as soon as there is something to sum. */
+  private void hoistReductions() {
     for (int position = 0; position < items.size(); position++) {
       Item item = items.get(position);
+      if (item.op() instanceof Reducing) {
+        Flat source = item.inputs().getFirst().root();
+        int to = position;
+        while (to > 0 && items.get(to - 1).outputs().stream().noneMatch(o -> o.root() == source)) {
+          to--;
+        }
+        // What is there from the start is summed where the graph says so.
+        if (to > 0) {
+          items.add(to, items.remove(position));
+        }
+      }
+    }
+  }
+
+  private void order(List<Flat> outputs) {
+    ends = new int[items.size()];
+    for (int position = 0; position < items.size(); position++) {
+      Item item = items.get(position);
+      ends[position] = item.isCollective() ? firstReader(position) : position;
       for (Flat read : item.reads()) {
-        read.root().lastRead = position;
+        read.root().lastRead = Math.max(read.root().lastRead, position);
       }
       for (Flat output : item.outputs()) {
         Flat root = output.root();
         root.made = root.made < 0 ? position : root.made;
-        root.lastRead = Math.max(root.lastRead, position);
+        root.lastRead = Math.max(root.lastRead, ends[position]);
       }
     }
     for (Flat output : outputs) {
       output.root().lastRead = items.size();
     }
+  }
+
+  /** The first item that reads what a collective makes; one behind the last if none does. */
+  private int firstReader(int collective) {
+    Flat made = items.get(collective).outputs().getFirst();
+    long[] region = made.range();
+    for (int position = collective + 1; position < items.size(); position++) {
+      for (Flat read : items.get(position).reads()) {
+        if (read.root() == made.root() && overlap(read.range(), region)) {
+          return position;
+        }
+      }
+    }
+    return items.size();
+  }
+
+  private static boolean overlap(long[] a, long[] b) {
+    return a[0] < b[1] && b[0] < a[1];
+  }
+
+  /** Before which item each item has ended: its own position but for collectives. */
+  int end(int position) {
+    return ends[position];
   }
 
   /** Whether a value may be made in a donated input's memory: nobody reads there afterwards. */
@@ -208,14 +266,16 @@ final class Placement {
   private boolean isReadAfter(Flat donated, Flat output, int write) {
     long[] region = output.range();
     Item writer = items.get(write);
-    for (int position = write; position < items.size(); position++) {
+    for (int position = 0; position < items.size(); position++) {
+      if (position < write && ends[position] <= write) {
+        continue;
+      }
       for (Flat read : items.get(position).reads()) {
         if (read.root() != donated) {
           continue;
         }
-        long[] range = read.range();
-        boolean overlaps = range[0] < region[1] && region[0] < range[1];
-        if (overlaps && (position > write || !allowsSharing(writer, output, read))) {
+        if (overlap(read.range(), region)
+            && (position != write || !allowsSharing(writer, output, read))) {
           return true;
         }
       }
@@ -265,6 +325,14 @@ final class Placement {
         if (root.place.buffer().isScratch()) {
           root.place.buffer().live(root.made);
           root.place.buffer().live(Math.max(root.made, root.lastRead));
+        }
+      }
+      if (item.isCollective()) {
+        // Other devices read the operand until the end; nothing may take its place before.
+        Flat read = item.inputs().getFirst().root();
+        read.lastRead = Math.max(read.lastRead, ends[position]);
+        if (read.place != null && read.place.buffer().isScratch()) {
+          read.place.buffer().live(ends[position] - 1);
         }
       }
     }

@@ -28,6 +28,8 @@ final class Targets {
       case Command.Subtract subtract -> List.of(subtract.target());
       case Command.Fill fill -> List.of(fill.target());
       case Command.RandomBits bits -> List.of(bits.target());
+      case Command.Begin _ -> List.of();
+      case Command.Await await -> List.of(await.target());
       case Command.Dynamic dynamic -> List.of(dynamic.update() ? dynamic.whole() : dynamic.part());
     };
   }

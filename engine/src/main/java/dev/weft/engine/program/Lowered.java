@@ -1,0 +1,37 @@
+package dev.weft.engine.program;
+
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.grad.Optimize;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.op.Composite;
+import dev.weft.core.op.Expansion;
+import java.util.function.UnaryOperator;
+
+/**
+ * A graph in ops that a kind of device has kernels for, simplified; the last form that is the same
+ * for all devices that run it together.
+ *
+ * @param flops floating point operations of one run
+ */
+public record Lowered(Graph graph, double flops) {
+  /** Expands composites that the devices have no kernel for. */
+  public static Lowered of(Graph graph, DeviceKind kind) {
+    double flops = 0;
+    for (Node node : graph.nodes()) {
+      flops += node.cost().flops();
+    }
+    Graph expanded =
+        Expansion.expand(
+            graph,
+            node ->
+                node.op() instanceof Composite
+                    && node.op().kernels(kind, node.inputTypes()).isEmpty());
+    return new Lowered(Optimize.optimize(expanded), flops);
+  }
+
+  /** What a pass makes of the graph. */
+  public Lowered map(UnaryOperator<Graph> pass) {
+    return new Lowered(pass.apply(graph), flops);
+  }
+}
