@@ -1,7 +1,6 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.cluster.DeviceKind;
-import dev.weft.core.collective.Reducing;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
@@ -61,7 +60,6 @@ final class Placement {
     var placement = new Placement(kind, flattening);
     placement.fuseSums(flattening.outputs());
     placement.makePartsInStacks(flattening.outputs());
-    placement.hoistReductions();
     placement.order(flattening.outputs());
     Map<DeviceBuffer, Buffer> buffers = new HashMap<>();
     for (Graph.Input input : graph.inputs()) {
@@ -82,7 +80,8 @@ final class Placement {
           && output.root().literal == null
           && output.isAllOfRoot()
           && taken.add(output.root())
-          && (donated == null || placement.mayOverwrite(donated, output.root()))) {
+          && (donated == null
+              || placement.mayOverwrite(donated, output.root(), flattening.outputs()))) {
         output.root().place =
             target.with(dev.weft.core.graph.Strided.dense(output.root().type.shape()));
       } else {
@@ -107,14 +106,44 @@ final class Placement {
     return items;
   }
 
-  /** What remains to be copied into outputs' buffers when all items have run. */
+  /**
+   * What remains to be copied into outputs' buffers when all items have run: nothing is copied over
+   * what is still to be copied elsewhere.
+   */
   List<Command.Copy> finalCopies() {
-    var copies = new ArrayList<Command.Copy>();
+    var waiting = new ArrayList<Command.Copy>();
     for (int i = 0; i < finalCopies.size(); i++) {
       Command.Copy copy = finalCopies.get(i);
       Operand source = pendingOutputs.get(i).operand();
       if (!source.same(copy.target())) {
-        copies.add(new Command.Copy(copy.origin(), copy.target(), source));
+        waiting.add(new Command.Copy(copy.origin(), copy.target(), source));
+      }
+    }
+    var copies = new ArrayList<Command.Copy>();
+    while (!waiting.isEmpty()) {
+      Optional<Command.Copy> free =
+          waiting.stream()
+              .filter(
+                  copy ->
+                      waiting.stream()
+                          .noneMatch(
+                              other ->
+                                  other != copy
+                                      && other.source().buffer() == copy.target().buffer()))
+              .findFirst();
+      if (free.isPresent()) {
+        copies.add(free.get());
+        waiting.remove(free.get());
+      } else {
+        // Inputs that are returned in one another's memory: one steps aside.
+        Command.Copy first = waiting.removeFirst();
+        Operand source = first.source();
+        long bytes = source.shape().elements() * source.dtype().bytes();
+        var aside = new Buffer(first.origin(), bytes, null);
+        aside.live(items.size());
+        Operand kept = Operand.dense(aside, source.dtype(), source.shape());
+        copies.add(new Command.Copy(first.origin(), kept, source));
+        waiting.addLast(new Command.Copy(first.origin(), first.target(), kept));
       }
     }
     return copies;
@@ -190,24 +219,6 @@ final class Placement {
     items.addAll(kept);
   }
 
-  /** Lets sums over devices begin as soon as there is something to sum. */
-  private void hoistReductions() {
-    for (int position = 0; position < items.size(); position++) {
-      Item item = items.get(position);
-      if (item.op() instanceof Reducing) {
-        Flat source = item.inputs().getFirst().root();
-        int to = position;
-        while (to > 0 && items.get(to - 1).outputs().stream().noneMatch(o -> o.root() == source)) {
-          to--;
-        }
-        // What is there from the start is summed where the graph says so.
-        if (to > 0) {
-          items.add(to, items.remove(position));
-        }
-      }
-    }
-  }
-
   private void order(List<Flat> outputs) {
     ends = new int[items.size()];
     for (int position = 0; position < items.size(); position++) {
@@ -251,7 +262,7 @@ final class Placement {
   }
 
   /** Whether a value may be made in a donated input's memory: nobody reads there afterwards. */
-  private boolean mayOverwrite(Flat donated, Flat root) {
+  private boolean mayOverwrite(Flat donated, Flat root, List<Flat> outputs) {
     for (int write = 0; write < items.size(); write++) {
       for (Flat output : items.get(write).outputs()) {
         if (output.root() == root && isReadAfter(donated, output, write)) {
@@ -259,8 +270,8 @@ final class Placement {
         }
       }
     }
-    // Its input may stay what it is until another output is copied over it.
-    return pendingOutputs.stream().noneMatch(o -> o.root() == donated);
+    // What was donated may be returned as well.
+    return outputs.stream().noneMatch(o -> o.root() == donated);
   }
 
   private boolean isReadAfter(Flat donated, Flat output, int write) {

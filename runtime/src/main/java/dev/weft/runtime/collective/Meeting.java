@@ -1,0 +1,215 @@
+package dev.weft.runtime.collective;
+
+import dev.weft.engine.collective.Collectives;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * Where the members of a group meet for one collective of a program, round after round. The last to
+ * come starts the work; whoever has nothing else to do takes tasks of it: the transport's threads,
+ * and members that wait.
+ */
+final class Meeting {
+  /** Work so small that handing it to another thread costs more, in bytes of all tensors. */
+  private static final long SMALL = 64 << 10;
+
+  /** How long a member looks again and again before it sleeps. */
+  private static final long SPIN_NANOS = 20_000;
+
+  /** How often a sleeping member looks whether another has failed. */
+  private static final long NAP_MILLIS = 20;
+
+  private final EmbeddedTransport transport;
+  private final Collectives.Call call;
+  private final int[] group;
+  private final Transfer transfer;
+  private final long sent;
+  private Round current;
+
+  /**
+   * A meeting.
+   *
+   * @param group the devices that take part, in their order
+   */
+  Meeting(EmbeddedTransport transport, Collectives.Call call, int[] group) {
+    this.transport = transport;
+    this.call = call;
+    this.group = group;
+    this.transfer = Transfer.of(call.op(), call.input());
+    this.sent = call.op().bytesSent(call.input());
+    this.current = new Round();
+  }
+
+  /** Refuses a member that comes for something else. */
+  void require(Collectives.Call other, int device) {
+    if (!call.op().equals(other.op()) || !call.input().equals(other.input())) {
+      throw new IllegalStateException(
+          "devices run different programs: %s comes to %s of %s, others of its group to %s of %s"
+              .formatted(
+                  transport.name(device), other.name(), other.input(), call.name(), call.input()));
+    }
+  }
+
+  /** One member's part. */
+  Collectives.Exchange join(int device, MemorySegment input, MemorySegment output) {
+    int place = 0;
+    while (group[place] != device) {
+      place++;
+    }
+    return new Member(place, input, output);
+  }
+
+  /** A member's end of the meeting. */
+  private final class Member implements Collectives.Exchange {
+    private final int place;
+    private final MemorySegment input;
+    private final MemorySegment output;
+    private Round round = current;
+
+    Member(int place, MemorySegment input, MemorySegment output) {
+      this.place = place;
+      this.input = input;
+      this.output = output;
+    }
+
+    @Override
+    public void begin() {
+      transport.check();
+      round = arrive(place, input, output);
+    }
+
+    @Override
+    public void await() {
+      round.await(place);
+    }
+  }
+
+  private Round arrive(int place, MemorySegment input, MemorySegment output) {
+    Round round;
+    boolean last;
+    synchronized (this) {
+      round = current;
+      round.inputs[place] = input;
+      round.outputs[place] = output;
+      round.began[place] = System.nanoTime();
+      last = ++round.arrived == group.length;
+      if (last) {
+        current = new Round();
+      }
+    }
+    if (last) {
+      round.start();
+    }
+    return round;
+  }
+
+  /** One time that the collective is done. */
+  private final class Round implements Runnable {
+    private final MemorySegment[] inputs = new MemorySegment[group.length];
+    private final MemorySegment[] outputs = new MemorySegment[group.length];
+    private final long[] began = new long[group.length];
+    private final AtomicInteger next = new AtomicInteger();
+    private final AtomicInteger left = new AtomicInteger(transfer.tasks());
+    private int arrived;
+    private long started;
+    private volatile boolean running;
+    private volatile boolean done;
+
+    private void start() {
+      started = System.nanoTime();
+      if (transfer.tasks() == 0) {
+        finish();
+      } else if (transfer.bytes() * group.length <= SMALL) {
+        running = true;
+        run();
+      } else {
+        synchronized (this) {
+          running = true;
+          notifyAll();
+        }
+        transport.help(this, transfer.tasks());
+      }
+    }
+
+    /** Does tasks until none is left to take, or a device has failed. */
+    @Override
+    public void run() {
+      while (!transport.hasFailed()) {
+        int task = next.getAndIncrement();
+        if (task >= transfer.tasks()) {
+          return;
+        }
+        transfer.run(task, inputs, outputs);
+        if (left.decrementAndGet() == 0) {
+          finish();
+        }
+      }
+    }
+
+    private void finish() {
+      long now = System.nanoTime();
+      for (int place = 0; place < group.length; place++) {
+        transport.meter(group[place]).done(sent, now - began[place], now - started);
+      }
+      synchronized (this) {
+        done = true;
+        notifyAll();
+      }
+    }
+
+    private void await(int place) {
+      if (done) {
+        return;
+      }
+      long start = System.nanoTime();
+      while (!done && System.nanoTime() - start < SPIN_NANOS && transport.spins()) {
+        Thread.onSpinWait();
+      }
+      try {
+        while (!done) {
+          if (running) {
+            run();
+          }
+          nap();
+          transport.check();
+          if (!running && System.nanoTime() - start > transport.patience().toNanos()) {
+            throw timeout(place);
+          }
+        }
+      } finally {
+        transport.meter(group[place]).waited(System.nanoTime() - start);
+      }
+    }
+
+    private synchronized void nap() {
+      if (done || (running && next.get() < transfer.tasks())) {
+        return;
+      }
+      try {
+        wait(NAP_MILLIS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException("interrupted in " + call.name(), e);
+      }
+    }
+
+    private CollectiveTimeoutException timeout(int waiting) {
+      var missing = new ArrayList<String>();
+      synchronized (Meeting.this) {
+        for (int place = 0; place < group.length; place++) {
+          if (inputs[place] == null) {
+            missing.add(transport.name(group[place]));
+          }
+        }
+      }
+      return new CollectiveTimeoutException(
+          "%s waited %.1f s in %s for device %s, which did not come"
+              .formatted(
+                  transport.name(group[waiting]),
+                  transport.patience().toNanos() * 1e-9,
+                  call.name(),
+                  String.join(", ", missing)));
+    }
+  }
+}

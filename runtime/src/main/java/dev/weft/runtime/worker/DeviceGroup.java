@@ -1,0 +1,148 @@
+package dev.weft.runtime.worker;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.collective.Specialization;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Value;
+import dev.weft.engine.collective.Collectives;
+import dev.weft.engine.device.Device;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Lowered;
+import dev.weft.runtime.collective.CollectiveCounters;
+import dev.weft.runtime.collective.EmbeddedTransport;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.Future;
+import java.util.function.IntFunction;
+
+/**
+ * The devices of a mesh, embedded in this process: each computes on a thread of its own, all run
+ * the same programs together.
+ */
+public final class DeviceGroup implements AutoCloseable {
+  /** How long a device waits for another in a collective: longer than any step takes. */
+  public static final Duration PATIENCE = Duration.ofMinutes(10);
+
+  private final Mesh mesh;
+  private final EmbeddedTransport transport;
+  private final List<Device> devices = new ArrayList<>();
+
+  private DeviceGroup(Mesh mesh, Duration patience) {
+    this.mesh = mesh;
+    this.transport = new EmbeddedTransport(mesh, patience);
+  }
+
+  /**
+   * Opens one device for each place of a mesh.
+   *
+   * @param threads cores that each device's kernels use
+   * @param budget the most bytes that each may hold
+   * @throws dev.weft.core.cluster.UserException if there is no such device
+   */
+  public static DeviceGroup open(DeviceKind kind, Mesh mesh, int threads, Bytes budget) {
+    return open(kind, mesh, threads, budget, PATIENCE);
+  }
+
+  /** Opens devices that wait for one another only so long. */
+  public static DeviceGroup open(
+      DeviceKind kind, Mesh mesh, int threads, Bytes budget, Duration patience) {
+    var group = new DeviceGroup(mesh, patience);
+    try {
+      for (int device = 0; device < mesh.size(); device++) {
+        group.devices.add(Device.open(kind, "weft-" + kind.text() + "-" + device, threads, budget));
+      }
+      return group;
+    } catch (RuntimeException e) {
+      group.close();
+      throw e;
+    }
+  }
+
+  public Mesh mesh() {
+    return mesh;
+  }
+
+  public int size() {
+    return devices.size();
+  }
+
+  public Device device(int number) {
+    return devices.get(number);
+  }
+
+  /** What collectives cost a device so far. */
+  public CollectiveCounters counters(int device) {
+    return transport.counters(device);
+  }
+
+  /**
+   * Makes a graph ready to run on all devices.
+   *
+   * @param graph the one program of all devices, collectives explicit
+   * @param bound per device a buffer for every input of the graph
+   */
+  public GroupProgram load(Graph graph, List<Map<Value, DeviceBuffer>> bound) {
+    Lowered common = Lowered.of(graph, devices.getFirst().kind());
+    List<Collectives> ends = transport.program();
+    var executables = new ArrayList<Executable>();
+    try {
+      for (int number = 0; number < devices.size(); number++) {
+        int device = number;
+        Lowered own = common.map(g -> Specialization.on(g, mesh, device));
+        executables.add(devices.get(number).load(own, bound.get(number), ends.get(number)));
+      }
+    } catch (RuntimeException e) {
+      executables.forEach(Executable::close);
+      throw e;
+    }
+    return new GroupProgram(this, executables);
+  }
+
+  /**
+   * Has all devices do something at the same time, each on its thread, and waits for all.
+   *
+   * @param task told the device's number
+   * @return what each did, by number
+   * @throws dev.weft.runtime.collective.DeviceFailedException if one fails, naming the first that
+   *     did; the group is of no more use then
+   */
+  public <T> List<T> onAll(IntFunction<T> task) {
+    transport.check();
+    var waiting = new ArrayList<Future<T>>();
+    for (int number = 0; number < devices.size(); number++) {
+      int device = number;
+      Callable<T> own =
+          () -> {
+            try {
+              return task.apply(device);
+            } catch (Throwable e) {
+              transport.failed(device, e);
+              throw e;
+            }
+          };
+      waiting.add(devices.get(number).thread().submit(own));
+    }
+    return Waiting.forAll(waiting, transport);
+  }
+
+  /** Waits until no other device's thread reads or writes a tensor of a program that has ended. */
+  void quiesce() {
+    transport.quiesce();
+  }
+
+  /**
+   * Closes the devices and what runs on them. Buffers must have been closed, programs are closed
+   * here.
+   */
+  @Override
+  public void close() {
+    transport.close();
+    devices.forEach(Device::close);
+  }
+}
