@@ -14,12 +14,15 @@ import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** What this machine is and does. */
 public final class Machine {
@@ -155,6 +158,57 @@ public final class Machine {
         }
         return best;
       }
+    }
+  }
+
+  /** Measures how fast memory is copied by several threads at once. */
+  public static final class Copier implements AutoCloseable {
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment source;
+    private final MemorySegment target;
+    private final int threads;
+
+    /**
+     * Sets memory aside.
+     *
+     * @param bytes how many are copied, which should be far more than the caches hold
+     */
+    public Copier(int threads, Bytes bytes) {
+      this.threads = threads;
+      this.source = arena.allocate(bytes.count(), 4096).fill((byte) 1);
+      this.target = arena.allocate(bytes.count(), 4096).fill((byte) 2);
+    }
+
+    /** Copies once. Bytes read and bytes written count. */
+    public double bytesPerSecond() {
+      long part = source.byteSize() / threads;
+      long start = System.nanoTime();
+      IntStream.range(0, threads)
+          .mapToObj(
+              i ->
+                  Thread.ofPlatform()
+                      .start(
+                          () ->
+                              target
+                                  .asSlice(i * part, part)
+                                  .copyFrom(source.asSlice(i * part, part))))
+          .toList()
+          .forEach(Machine::join);
+      return 2.0 * part * threads / ((System.nanoTime() - start) * 1e-9);
+    }
+
+    @Override
+    public void close() {
+      arena.close();
+    }
+  }
+
+  private static void join(Thread thread) {
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while memory is copied", e);
     }
   }
 }
