@@ -11,6 +11,8 @@ import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Lowered;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.collective.EmbeddedTransport;
 import java.time.Duration;
@@ -38,24 +40,27 @@ public final class DeviceGroup implements AutoCloseable {
     this.transport = new EmbeddedTransport(mesh, patience);
   }
 
+  /** Opens devices that compute each op by the kernel for its types. */
+  public static DeviceGroup open(DeviceKind kind, Mesh mesh, int threads, Bytes budget) {
+    return open(kind, mesh, threads, budget, Routes.always(Route.DIRECT), PATIENCE);
+  }
+
   /**
    * Opens one device for each place of a mesh.
    *
    * @param threads cores that each device's kernels use
    * @param budget the most bytes that each may hold
+   * @param routes chooses how ops are computed, alike on all devices
+   * @param patience how long a device waits for another in a collective
    * @throws dev.weft.core.cluster.UserException if there is no such device
    */
-  public static DeviceGroup open(DeviceKind kind, Mesh mesh, int threads, Bytes budget) {
-    return open(kind, mesh, threads, budget, PATIENCE);
-  }
-
-  /** Opens devices that wait for one another only so long. */
   public static DeviceGroup open(
-      DeviceKind kind, Mesh mesh, int threads, Bytes budget, Duration patience) {
+      DeviceKind kind, Mesh mesh, int threads, Bytes budget, Routes routes, Duration patience) {
     var group = new DeviceGroup(mesh, patience);
     try {
       for (int device = 0; device < mesh.size(); device++) {
-        group.devices.add(Device.open(kind, "weft-" + kind.text() + "-" + device, threads, budget));
+        String name = "weft-" + kind.text() + "-" + device;
+        group.devices.add(Device.open(kind, name, threads, budget, routes));
       }
       return group;
     } catch (RuntimeException e) {

@@ -21,6 +21,8 @@ import dev.weft.engine.buffer.OutOfDeviceMemoryException;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.library.KernelException;
 import dev.weft.engine.library.TensorHandle;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.collective.CollectiveTimeoutException;
 import dev.weft.runtime.collective.DeviceFailedException;
@@ -53,7 +55,8 @@ final class DeviceFailureTest {
   }
 
   private static DeviceGroup open(Duration patience) {
-    return DeviceGroup.open(DeviceKind.CPU, MESH, 1, Bytes.of(64L << 20), patience);
+    return DeviceGroup.open(
+        DeviceKind.CPU, MESH, 1, Bytes.of(64L << 20), Routes.always(Route.DIRECT), patience);
   }
 
   /** Rows of a table, summed over all devices, many times. */

@@ -31,6 +31,8 @@ import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.library.TensorHandle;
 import dev.weft.engine.program.Literals;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import dev.weft.runtime.collective.CollectiveCounters;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -61,7 +63,12 @@ final class DeviceGroupTest {
       GROUPS.put(
           mesh,
           DeviceGroup.open(
-              DeviceKind.CPU, Mesh.parse(mesh), 1, Bytes.of(1L << 30), Duration.ofSeconds(10)));
+              DeviceKind.CPU,
+              Mesh.parse(mesh),
+              1,
+              Bytes.of(1L << 30),
+              Routes.always(Route.DIRECT),
+              Duration.ofSeconds(10)));
     }
   }
 
