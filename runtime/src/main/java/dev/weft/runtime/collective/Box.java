@@ -14,10 +14,10 @@ import java.util.ArrayList;
  * @param fromSteps the distance of neighbours along each of these dims, in bytes
  * @param toSteps the same in the other tensor
  */
-record Box(long from, long to, long run, long[] sizes, long[] fromSteps, long[] toSteps) {
+public record Box(long from, long to, long run, long[] sizes, long[] fromSteps, long[] toSteps) {
   /** Is told the runs of a box. */
   @FunctionalInterface
-  interface Action {
+  public interface Action {
     void run(long from, long to, long bytes);
   }
 
@@ -29,7 +29,7 @@ record Box(long from, long to, long run, long[] sizes, long[] fromSteps, long[] 
    * @param sizes of the box, per dim
    * @param bytes of an element
    */
-  static Box of(
+  public static Box of(
       Shape fromShape, long[] source, Shape toShape, long[] target, long[] sizes, int bytes) {
     long[] fromStrides = fromShape.strides();
     long[] toStrides = toShape.strides();
@@ -64,7 +64,7 @@ record Box(long from, long to, long run, long[] sizes, long[] fromSteps, long[] 
   }
 
   /** Bytes of all runs. */
-  long bytes() {
+  public long bytes() {
     long bytes = run;
     for (long size : sizes) {
       bytes *= size;
@@ -73,7 +73,7 @@ record Box(long from, long to, long run, long[] sizes, long[] fromSteps, long[] 
   }
 
   /** Tells all runs, or parts of them, that make up the bytes {@code begin} to {@code end}. */
-  void forEach(long begin, long end, Action action) {
+  public void forEach(long begin, long end, Action action) {
     if (begin >= end) {
       return;
     }

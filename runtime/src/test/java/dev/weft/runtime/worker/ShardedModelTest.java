@@ -1,0 +1,151 @@
+package dev.weft.runtime.worker;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.Spec;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.interpret.LockStep;
+import dev.weft.core.shard.Partitioned;
+import dev.weft.core.shard.Partitioner;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Literals;
+import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.nn.step.StepGraphs;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A model's step on the devices of meshes against one device. */
+final class ShardedModelTest {
+  private static final ModelConfig CONFIG = new ModelConfig(2, 24, 4, 10, 31, 0);
+  private static final long BATCH = 4;
+
+  @ParameterizedTest
+  @ValueSource(strings = {"data=2", "model=2", "data=2,model=2"})
+  void lossAndGradientsAreThoseOfOneDevice(String mesh) {
+    var optimizer = new Optimizer.AdamW(0.9, 0.999, 1e-8, 0);
+    Graph graph = StepGraphs.of(new Gpt(), CONFIG, BATCH, DataType.F32, optimizer, 0).micro();
+    List<Literal> inputs = inputs(graph);
+    List<Literal> expected = run(Mesh.SINGLE, graph, inputs);
+    List<Literal> found = run(Mesh.parse(mesh), graph, inputs);
+    List<Literal> again = run(Mesh.parse(mesh), graph, inputs);
+    assertEquals(found, again);
+    for (int output = 0; output < expected.size(); output++) {
+      Literal wanted = expected.get(output);
+      double norm = 0;
+      double error = 0;
+      for (int i = 0; i < wanted.elements(); i++) {
+        norm += wanted.asDouble(i) * wanted.asDouble(i);
+        error += Math.pow(wanted.asDouble(i) - found.get(output).asDouble(i), 2);
+      }
+      double off = Math.sqrt(error) / Math.max(1e-3, Math.sqrt(norm));
+      Value value = graph.outputValues().get(output);
+      assertTrue(off < 1e-4, () -> value + " is off by " + off);
+    }
+  }
+
+  private static List<Literal> inputs(Graph graph) {
+    var random = new Random(3);
+    List<Literal> inputs = new ArrayList<>();
+    for (Graph.Input input : graph.inputs()) {
+      TensorType type = input.value().type();
+      int n = Math.toIntExact(type.elements());
+      inputs.add(
+          type.dtype().isFloat()
+              ? Literal.of(type, random.doubles(n, -0.3, 0.3).toArray())
+              : Literal.of(
+                  type,
+                  input.kind() == Graph.Kind.FACT
+                      ? new long[n]
+                      : random.longs(n, 0, CONFIG.vocabulary()).toArray()));
+    }
+    return inputs;
+  }
+
+  private static List<Literal> run(Mesh mesh, Graph graph, List<Literal> inputs) {
+    Partitioned local = Partitioner.partition(graph, mesh);
+    List<Literal> outputs = new ArrayList<>();
+    var buffers = new ArrayList<ShardedBuffer>();
+    try (DeviceGroup group = DeviceGroup.open(DeviceKind.CPU, mesh, 1, Bytes.of(1L << 28))) {
+      List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
+      for (int device = 0; device < mesh.size(); device++) {
+        bound.add(new HashMap<>());
+      }
+      for (int i = 0; i < inputs.size(); i++) {
+        Literal input = inputs.get(i);
+        Value value = local.graph().inputValues().get(i);
+        var buffer =
+            ShardedBuffer.allocate(group, value.name(), input.type(), local.inputs().get(i));
+        buffers.add(buffer);
+        MemorySegment whole = Arena.ofAuto().allocate(Math.max(1, input.type().bytes()), 8);
+        Literals.write(input, whole);
+        buffer.write(whole);
+        for (int device = 0; device < mesh.size(); device++) {
+          bound.get(device).put(value, buffer.on(device));
+        }
+      }
+      try (GroupProgram program = group.load(local.graph(), bound)) {
+        program.run();
+        for (int i = 0; i < graph.outputs().size(); i++) {
+          TensorType type = graph.outputValues().get(i).type();
+          MemorySegment whole = Arena.ofAuto().allocate(type.bytes(), 8);
+          ShardedBuffer.of(group, program, i, type, local.outputs().get(i)).read(whole);
+          outputs.add(Literals.read(type, whole));
+        }
+      }
+      buffers.forEach(ShardedBuffer::close);
+    }
+    return outputs;
+  }
+
+  /** Parts are those that the interpreter of all devices gives; together they are the whole. */
+  @Property(tries = 40)
+  void partsMakeUpTheWhole(@ForAll long seed) {
+    var random = new Random(seed);
+    Mesh mesh = Mesh.parse("a=2,b=2");
+    TensorType type = TensorType.of(DataType.F32, 1 + random.nextInt(6), 1 + random.nextInt(6), 2);
+    String[] specs = {
+      "[{a},{b},{}]", "[{},{b,a},{}]", "[{},{},{a}]", "[{},{},{}]", "[{a,b},{},{}]"
+    };
+    Layout layout = Layout.of(Spec.parse(specs[random.nextInt(specs.length)]), mesh);
+    Literal whole =
+        Literal.of(type, random.doubles(type.elements(), -1, 1).map(d -> (float) d).toArray());
+    try (DeviceGroup group = DeviceGroup.open(DeviceKind.CPU, mesh, 1, Bytes.of(1L << 20));
+        ShardedBuffer buffer = ShardedBuffer.allocate(group, "x", type, layout)) {
+      MemorySegment bytes = Arena.ofAuto().allocate(type.bytes(), 8);
+      Literals.write(whole, bytes);
+      buffer.write(bytes);
+      List<Literal> tiles = LockStep.scatter(whole, layout, mesh);
+      for (int device = 0; device < mesh.size(); device++) {
+        DeviceBuffer part = buffer.on(device);
+        Literal held = Literals.read(part.type(), part.segment());
+        for (int i = 0; i < held.elements(); i++) {
+          double wanted = tiles.get(device).asDouble(i);
+          assertTrue(Double.isNaN(wanted) || wanted == held.asDouble(i));
+        }
+      }
+      MemorySegment back = Arena.ofAuto().allocate(type.bytes(), 8);
+      buffer.read(back);
+      assertEquals(whole, Literals.read(type, back));
+    }
+  }
+}
