@@ -78,7 +78,7 @@ public record ArgMax(int dim) implements Composite, SelfSplitting {
         x.dtype().isFloat()
             ? Double.NEGATIVE_INFINITY
             : x.dtype() == DataType.I32 ? Integer.MIN_VALUE : Long.MIN_VALUE;
-    Tensor known = Tensor.where(index.less(part.size()), x, x.filled(least));
+    Tensor known = Tensor.where(index.less(part.end()), x, x.filled(least));
     Tensor best = Tensor.one(this, known);
     Tensor row = best.reshape(known.shape().with(dim, 1));
     Tensor values = part.gathered(Tensor.one(new Gather(dim), known, row), dim);

@@ -127,10 +127,7 @@ public record Embedding() implements Primitive, SelfSplitting {
     static Local of(Part part, Tensor indices) {
       Tensor shifted = indices.minus(part.start());
       Tensor inside =
-          Tensor.one(
-              new LogicalAnd(),
-              Tensor.one(new LogicalAnd(), shifted.greaterOrEqual(0), shifted.less(part.room())),
-              indices.less(part.size()));
+          Tensor.one(new LogicalAnd(), shifted.greaterOrEqual(0), indices.less(part.end()));
       return new Local(Tensor.where(inside, shifted, shifted.filled(0)), inside);
     }
   }

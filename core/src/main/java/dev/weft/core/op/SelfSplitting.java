@@ -45,6 +45,9 @@ public interface SelfSplitting extends Op {
     /** Where this device's tile begins, an i64 scalar. */
     Tensor start();
 
+    /** One behind the last element of this device's tile, an i64 scalar. */
+    Tensor end();
+
     /** The tensor with a number behind the end of a shorter tile. */
     Tensor masked(Tensor tile, int dim, double fill);
 

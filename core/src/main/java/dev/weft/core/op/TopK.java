@@ -119,7 +119,7 @@ public record TopK(int dim, long k) implements Primitive, SelfSplitting {
         x.dtype().isFloat()
             ? Double.NEGATIVE_INFINITY
             : x.dtype() == DataType.I32 ? Integer.MIN_VALUE : Long.MIN_VALUE;
-    Tensor inside = index.less(part.size());
+    Tensor inside = index.less(part.end());
     Tensor known = Tensor.where(inside, x, x.filled(least));
     List<Tensor> best = Tensor.apply(new TopK(dim, own), List.of(known));
     Tensor places = Tensor.one(new Gather(dim), index, best.get(1));

@@ -121,10 +121,11 @@ final class BodyPartitioner {
       inputs.add(convert(node.input(i), choice.inputs().get(i), reason, node.origin()));
     }
     Origin before = builder.origin(node.origin());
+    var split = new SplitOps(this, choices.known(), choice);
     List<Value> outputs =
         choice.expansion() == null
-            ? new SplitOps(this, choices.known(), choice).emit(inputs)
-            : inline(node, choice.expansion().piece().graph(), inputs);
+            ? split.emit(inputs)
+            : inline(node, choice.expansion().piece().graph(), split.masked(inputs));
     builder.origin(before);
     for (int i = 0; i < outputs.size(); i++) {
       versions.add(node.output(i), choice.outputs().get(i), outputs.get(i));

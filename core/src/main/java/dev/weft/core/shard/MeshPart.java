@@ -6,6 +6,7 @@ import dev.weft.core.cluster.Tiles;
 import dev.weft.core.collective.AllGather;
 import dev.weft.core.collective.AllReduce;
 import dev.weft.core.collective.MaskPadding;
+import dev.weft.core.collective.TileEnd;
 import dev.weft.core.collective.TileStart;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Op;
@@ -33,6 +34,11 @@ record MeshPart(Builder builder, String factor, long size, List<MeshAxis> axes)
   @Override
   public Tensor start() {
     return one(new TileStart(axes, size), List.of());
+  }
+
+  @Override
+  public Tensor end() {
+    return one(new TileEnd(axes, size), List.of());
   }
 
   @Override

@@ -129,6 +129,15 @@ final class SplitOps {
     return made;
   }
 
+  /** The inputs with what counts for nothing behind the ends of short tiles. */
+  List<Value> masked(List<Value> converted) {
+    var inputs = new ArrayList<Value>();
+    for (int i = 0; i < converted.size(); i++) {
+      inputs.add(mask(converted.get(i), i, Map.of()));
+    }
+    return inputs;
+  }
+
   private List<TensorType> localOutputs() {
     var types = new ArrayList<TensorType>();
     for (int i = 0; i < node.outputs().size(); i++) {
@@ -155,7 +164,7 @@ final class SplitOps {
       if (isBase(links.get(factor.get()), input, dim) || known.isOwn(factor.get())) {
         continue;
       }
-      List<MeshAxis> axes = axes(factor.get());
+      List<MeshAxis> axes = partitioner.mesh().select(inputLayouts.get(input).axes(dim));
       if (Tiles.of(type.size(dim), axes).isEven()) {
         continue;
       }
