@@ -15,14 +15,19 @@ import dev.weft.core.op.Repeat;
 import dev.weft.core.op.Shard;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** Rewrites the nodes of one graph, or of the body of one repeat, in order. */
 final class BodyPartitioner {
   /** Tensors of at least so many bytes that every device comes to hold whole are remarked on. */
   private static final long LARGE = 16L << 20;
+
+  /** What is left of a price that will be paid whatever is chosen. */
+  private static final double SUNK = 1e-6;
 
   private record Made(Op op, Value input) {}
 
@@ -33,6 +38,7 @@ final class BodyPartitioner {
   private final Map<Value, Integer> uses = new HashMap<>();
   private final Map<Value, Origin> origins = new HashMap<>();
   private final Map<Made, Value> made = new HashMap<>();
+  private final Map<Value, List<Node>> readers = new HashMap<>();
 
   BodyPartitioner(
       Partitioner partitioner, Propagation.Result specs, Builder builder, Versions versions) {
@@ -74,6 +80,7 @@ final class BodyPartitioner {
       node.outputs().forEach(v -> origins.put(v, node.origin()));
     }
     graph.outputValues().forEach(v -> uses.merge(v, 1, Integer::sum));
+    readers.putAll(graph.consumers());
   }
 
   /** The origin of the node that makes a value; for an input one that says only its name. */
@@ -162,12 +169,43 @@ final class BodyPartitioner {
     double best = Double.POSITIVE_INFINITY;
     for (Versions.Version version : versions(value)) {
       double cost = partitioner.resharding().chain(value.type(), version.layout(), layout).cost();
-      if (!layout.partial().keySet().containsAll(version.layout().partial().keySet())) {
-        cost /= Math.max(1, uses.getOrDefault(value, 1));
+      Set<String> reduced = new HashSet<>(version.layout().partial().keySet());
+      reduced.removeAll(layout.partial().keySet());
+      if (!reduced.isEmpty()) {
+        int sharers = uses.getOrDefault(value, 1);
+        boolean anyway = sharers > 1 && reduced.stream().allMatch(a -> isReducedAnyway(value, a));
+        cost = anyway ? SUNK * cost : cost / Math.max(1, sharers);
       }
       best = Math.min(best, cost);
     }
     return best;
+  }
+
+  /** Whether some reader of a sum that is partial over an axis can do nothing with parts. */
+  private boolean isReducedAnyway(Value value, String axis) {
+    for (Node reader : readers.getOrDefault(value, List.of())) {
+      int input = reader.inputs().indexOf(value);
+      if (reader.op() instanceof Repeat || reader.op() instanceof Shard) {
+        continue;
+      }
+      List<List<Integer>> groups = reader.op().linear(reader.inputTypes());
+      boolean takesParts =
+          groups.stream()
+              .filter(group -> group.contains(input))
+              .anyMatch(
+                  group -> {
+                    for (int i = 0; i < reader.inputs().size(); i++) {
+                      if (i != input && spec(reader.input(i)).axes().contains(axis)) {
+                        return false;
+                      }
+                    }
+                    return true;
+                  });
+      if (!takesParts) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** The local tensor that stands for a value in a layout, moved there where it was not yet. */

@@ -19,6 +19,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /**
@@ -31,20 +32,26 @@ class OpShardingTest {
 
   @TestFactory
   Stream<DynamicNode> partsMakeUpTheWhole() {
-    return OpTable.ENTRIES.stream().map(OpShardingTest::container);
+    return OpTable.ENTRIES.stream().map(entry -> container(entry, 1));
   }
 
-  private static DynamicNode container(OpEntry entry) {
+  @TestFactory
+  @Tag("nightly")
+  Stream<DynamicNode> partsMakeUpTheWholeMoreOften() {
+    return OpTable.ENTRIES.stream().map(entry -> container(entry, 12));
+  }
+
+  private static DynamicNode container(OpEntry entry, int rounds) {
     return DynamicContainer.dynamicContainer(
         entry.name(),
         entry.examples().stream()
             .map(
                 example ->
                     DynamicTest.dynamicTest(
-                        example.op() + " of " + example.types(), () -> check(example))));
+                        example.op() + " of " + example.types(), () -> check(example, rounds))));
   }
 
-  private static void check(Example example) {
+  private static void check(Example example, int rounds) {
     List<TensorType> outputs = example.op().infer(example.types());
     int places = 0;
     for (TensorType type : example.types()) {
@@ -55,10 +62,10 @@ class OpShardingTest {
     }
     var random = new Random(example.toString().hashCode());
     for (Mesh mesh : MESHES) {
-      for (int place = 0; place < places; place++) {
+      for (int place = 0; place < places && mesh.axes().size() == 1; place++) {
         run(example, mesh, new OnePlace(place));
       }
-      for (int i = 0; i < 6; i++) {
+      for (int i = 0; i < rounds; i++) {
         run(example, mesh, new RandomPlaces(mesh, random));
       }
     }
