@@ -10,6 +10,7 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Constant;
 import dev.weft.core.op.Repeat;
+import dev.weft.core.op.Shard;
 import dev.weft.core.op.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -204,7 +205,7 @@ final class RepeatGradient {
     Map<Value, Boolean> derivable = new HashMap<>();
     for (Value value : needed) {
       if (producers.containsKey(value) || carriedIn.contains(value)) {
-        obtain(value, producers, free, saved, again, derivable);
+        obtain(value, producers, needed, free, saved, again, derivable);
       }
     }
     residuals.addAll(saved);
@@ -230,6 +231,7 @@ final class RepeatGradient {
   private static void obtain(
       Value value,
       Map<Value, Node> producers,
+      Set<Value> needed,
       Set<Value> free,
       Set<Value> saved,
       Set<Node> again,
@@ -241,13 +243,15 @@ final class RepeatGradient {
     if (producer != null && again.contains(producer)) {
       return;
     }
-    if (producer == null || !(isDerivable(value, producers, free, derivable) || isView(producer))) {
+    if (producer == null
+        || !(isDerivable(value, producers, free, derivable)
+            || isView(producer, producers, needed))) {
       saved.add(value);
       return;
     }
     again.add(producer);
     for (Value input : producer.inputs()) {
-      obtain(input, producers, free, saved, again, derivable);
+      obtain(input, producers, needed, free, saved, again, derivable);
     }
   }
 
@@ -277,9 +281,17 @@ final class RepeatGradient {
             || node.cost().flops() <= CHEAP_FLOPS * elements);
   }
 
-  /** Whether the node moves no data where its input is dense. */
-  private static boolean isView(Node node) {
+  /**
+   * Whether the node moves no data where its input is dense. An annotation may: what it was put on
+   * is saved as it is behind it, unless it is needed before it, too.
+   */
+  private static boolean isView(Node node, Map<Value, Node> producers, Set<Value> needed) {
     Op op = node.op();
+    if (op instanceof Shard) {
+      Node before = producers.get(node.input(0));
+      return needed.contains(node.input(0))
+          || (before != null && before.op() instanceof Shard && isView(before, producers, needed));
+    }
     return op instanceof Constant
         || (node.inputs().size() == 1 && op.view(Strided.dense(node.input(0).shape())).isPresent());
   }

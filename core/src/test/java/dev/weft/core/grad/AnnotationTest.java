@@ -100,6 +100,16 @@ class AnnotationTest {
     }
   }
 
+  /** What was moved to where it is annotated to be is saved there, not moved again. */
+  @Test
+  void backwardRoundsDoNotSplitActivationsAnew() {
+    for (Node node : annotations(gradients(trace(), false))) {
+      // Parameters are there anyway, and the gradient of tanh needs what is annotated.
+      boolean there = node.origin().forward().matches("h.shard(_1|_2)?");
+      assertTrue(node.origin().role() != Role.RECOMPUTE || there, node::toString);
+    }
+  }
+
   @Test
   void annotationsOnInputsAreFoundInRepeatsToo() {
     var written = new HashMap<String, Spec>();

@@ -14,6 +14,7 @@ import dev.weft.core.op.Shard;
 import dev.weft.core.shard.Propagation;
 import dev.weft.core.trace.Parameter;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -101,29 +102,45 @@ public final class Zero {
   public static StepGraphs annotate(StepGraphs graphs, Map<String, Spec> specs) {
     var gradients = new ArrayList<String>(List.of("", ""));
     graphs.parameters().forEach(p -> gradients.add(p.name() + ".sum"));
+    Map<String, Mark> marks = marks(graphs.parameters(), specs);
     return new StepGraphs(
         graphs.parameters(),
-        annotate(graphs.micro(), specs, gradients),
-        annotate(graphs.microNext(), specs, gradients),
-        annotate(graphs.norm(), specs, List.of()),
-        annotate(graphs.update(), specs, List.of()),
-        annotate(graphs.evaluate(), specs, List.of()),
+        annotate(graphs.micro(), marks, gradients),
+        annotate(graphs.microNext(), marks, gradients),
+        annotate(graphs.norm(), marks, List.of()),
+        annotate(graphs.update(), marks, List.of()),
+        annotate(graphs.evaluate(), marks, List.of()),
         graphs.measures());
   }
 
-  private static Graph annotate(Graph graph, Map<String, Spec> specs, List<String> names) {
+  /** What is written on a tensor, and the line that asks for its parameter. */
+  private record Mark(Spec spec, String source) {}
+
+  private static Map<String, Mark> marks(List<Parameter> parameters, Map<String, Spec> specs) {
+    Map<String, Mark> marks = new HashMap<>();
+    specs.forEach(
+        (name, spec) -> {
+          String source =
+              parameters.stream()
+                  .filter(p -> name.equals(p.name()) || name.startsWith(p.name() + "."))
+                  .max(Comparator.comparing(p -> p.name().length()))
+                  .map(Parameter::source)
+                  .orElse("");
+          marks.put(name, new Mark(spec, source));
+        });
+    return marks;
+  }
+
+  private static Graph annotate(Graph graph, Map<String, Mark> marks, List<String> names) {
     Set<String> taken = new HashSet<>();
     graph.inputValues().forEach(v -> taken.add(v.name()));
     graph.nodes().forEach(n -> n.outputs().forEach(v -> taken.add(v.name())));
     Map<Value, Value> replaced = new HashMap<>();
-    Map<Value, List<Node>> consumers = graph.consumers();
     var nodes = new ArrayList<Node>();
     for (Value input : graph.inputValues()) {
-      Spec spec = specs.get(input.name());
-      if (spec != null) {
-        List<Node> readers = consumers.getOrDefault(input, List.of());
-        String source = readers.isEmpty() ? "" : readers.getFirst().origin().source();
-        nodes.add(annotation(input, spec, source, taken));
+      Mark mark = marks.get(input.name());
+      if (mark != null) {
+        nodes.add(annotation(input, mark, Role.FORWARD, taken));
         replaced.put(input, nodes.getLast().output(0));
       }
     }
@@ -138,11 +155,12 @@ public final class Zero {
       Value value = replaced.getOrDefault(output.value(), output.value());
       @Nullable Value donated = output.donated();
       String name = donated != null ? donated.name() : i < names.size() ? names.get(i) : "";
-      Spec spec = specs.get(name);
-      if (spec != null) {
+      Mark mark = marks.get(name);
+      if (mark != null) {
         Node producer = producers.get(output.value());
-        String source = producer == null ? "" : producer.origin().source();
-        nodes.add(annotation(value, spec, source, taken));
+        Role role =
+            producer == null || !names.isEmpty() ? Role.WEIGHT_GRADIENT : producer.origin().role();
+        nodes.add(annotation(value, mark, role, taken));
         value = nodes.getLast().output(0);
       }
       outputs.add(new Graph.Output(value, donated));
@@ -151,16 +169,16 @@ public final class Zero {
         "splitting state", new Graph(graph.name(), graph.inputs(), nodes, outputs));
   }
 
-  private static Node annotation(Value value, Spec spec, String source, Set<String> taken) {
+  private static Node annotation(Value value, Mark mark, Role role, Set<String> taken) {
     String name = value.name() + ".split";
     while (!taken.add(name)) {
       name += "_";
     }
     return new Node(
-        new Shard(spec),
+        new Shard(mark.spec),
         List.of(value),
         List.of(new Value(name, value.type())),
-        new Origin(name, Role.FORWARD, source));
+        new Origin(name, role, mark.source));
   }
 
   private static List<Value> current(List<Value> values, Map<Value, Value> replaced) {

@@ -9,6 +9,7 @@ import dev.weft.core.cluster.Spec;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.GraphText;
@@ -116,6 +117,9 @@ class ZeroTest {
     assertEquals(
         new Shard(java.util.Objects.requireNonNull(specs.get(gradient))),
         annotated.micro().producers().get(first).op());
+    var origin = annotated.micro().producers().get(first).origin();
+    assertEquals(Role.WEIGHT_GRADIENT, origin.role());
+    assertEquals(GRAPHS.parameters().getFirst().source(), origin.source());
     assertEquals(
         GraphText.print(Shard.erase(GRAPHS.update())),
         GraphText.print(Shard.erase(annotated.update())));
