@@ -30,7 +30,7 @@ import picocli.CommandLine.Option;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this machine.",
-    subcommands = {BenchCommand.StepCommand.class, AllReduceBench.class})
+    subcommands = {BenchCommand.StepCommand.class, DecodeBench.class, AllReduceBench.class})
 final class BenchCommand implements Runnable {
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 

@@ -44,6 +44,7 @@ public final class Main implements Runnable {
     CommandLine line = new CommandLine(new Main());
     ConfigOptions.addTo(command(line, "train"));
     ConfigOptions.addTo(command(line, "bench", "step"));
+    ConfigOptions.addTo(command(line, "bench", "decode"));
     for (CommandLine inspect : command(line, "inspect").getSubcommands().values()) {
       ConfigOptions.addTo(inspect);
     }

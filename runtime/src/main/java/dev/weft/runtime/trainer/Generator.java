@@ -41,7 +41,9 @@ public final class Generator implements AutoCloseable {
   private final Map<Long, DeviceBuffer> prompts = new HashMap<>();
   private final Executable decode;
 
-  private Generator(TrainConfig config, Checkpoint checkpoint) {
+  private final List<Parameter> parameters;
+
+  private Generator(TrainConfig config) {
     this.model = config.modelConfig();
     this.dtype = config.computeType();
     if (!(Models.load(config.model(), config.classpath()) instanceof GenerativeModel found)) {
@@ -64,8 +66,15 @@ public final class Generator implements AutoCloseable {
     allocate("token", TensorType.of(DataType.I64, 1, 1));
     allocate("position", TensorType.scalar(DataType.I64));
     Traced traced = GenerationGraphs.decode(generative, model, dtype);
-    for (Parameter parameter : traced.parameters()) {
+    this.parameters = traced.parameters();
+    for (Parameter parameter : parameters) {
       allocate(parameter.name(), parameter.type());
+    }
+    this.decode = load(traced.graph(), "token");
+  }
+
+  private void restore(Checkpoint checkpoint) {
+    for (Parameter parameter : parameters) {
       MemorySegment target = buffer(parameter.name()).segment();
       long offset = 0;
       for (String name : parameter.sliceNames()) {
@@ -79,12 +88,41 @@ public final class Generator implements AutoCloseable {
         offset += tensor.data().byteSize();
       }
     }
-    this.decode = load(traced.graph(), "token");
   }
 
   /** Makes a checkpoint's model ready. */
   public static Generator open(TrainConfig config, Checkpoint checkpoint) {
-    return new Generator(config, checkpoint);
+    Generator generator = new Generator(config);
+    try {
+      generator.restore(checkpoint);
+      return generator;
+    } catch (RuntimeException e) {
+      generator.close();
+      throw e;
+    }
+  }
+
+  /** A model whose parameters are all zero, to time. */
+  public static Generator untrained(TrainConfig config) {
+    return new Generator(config);
+  }
+
+  /** Bytes of all parameters, which a token needs read once. */
+  public long parameterBytes() {
+    return parameters.stream().mapToLong(parameter -> parameter.type().bytes()).sum();
+  }
+
+  /**
+   * Takes in one token after those before it, whose keys and values are kept.
+   *
+   * @param position less than the model's context
+   * @return the logits of the token to follow
+   */
+  public MemorySegment decode(int token, int position) {
+    buffer("token").segment().set(ValueLayout.JAVA_LONG, 0, token);
+    buffer("position").segment().set(ValueLayout.JAVA_LONG, 0, position);
+    decode.run();
+    return decode.output(0).segment();
   }
 
   private void allocate(String name, TensorType type) {
@@ -136,10 +174,7 @@ public final class Generator implements AutoCloseable {
         logits = prefill(text);
         position = context();
       } else {
-        buffer("token").segment().set(ValueLayout.JAVA_LONG, 0, token);
-        buffer("position").segment().set(ValueLayout.JAVA_LONG, 0, position);
-        decode.run();
-        logits = decode.output(0).segment();
+        logits = decode(token, position);
         position++;
       }
     }

@@ -8,6 +8,7 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Matmul;
+import dev.weft.core.op.Sum;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Executable;
@@ -27,6 +28,7 @@ import java.util.stream.IntStream;
 /** What this machine is and does. */
 public final class Machine {
   private static final int SIZE = 1024;
+  private static final int READ_ELEMENTS = 1 << 26;
   private static final int RUNS = 8;
 
   private Machine() {}
@@ -137,6 +139,28 @@ public final class Machine {
    */
   static Routes routes(Map<String, Route> recorded) {
     return Routes.measured(Caches.directory().resolve("routes"), recorded);
+  }
+
+  /** The best rate at which memory too large for any cache is read, in bytes per second. */
+  public static double readBandwidth(int threads) {
+    TensorType type = TensorType.of(DataType.F32, READ_ELEMENTS);
+    var builder = new Builder("bandwidth");
+    Value x = builder.input("x", type, Graph.Kind.DATA);
+    builder.output(builder.add(new Sum(List.of(0)), List.of(x)).getFirst());
+    try (Device device = Device.open(DeviceKind.CPU, threads, memory());
+        DeviceBuffer buffer = device.allocate("x", type)) {
+      // Memory that was never written is one page of zeros, read from a cache.
+      buffer.segment().fill((byte) 1);
+      try (Executable executable = device.load(builder.build(), Map.of(x, buffer))) {
+        long best = Long.MAX_VALUE;
+        for (int run = 0; run < RUNS; run++) {
+          long start = System.nanoTime();
+          executable.run();
+          best = Math.min(best, System.nanoTime() - start);
+        }
+        return type.bytes() / (best * 1e-9);
+      }
+    }
   }
 
   /** The best rate of a square matrix product, in floating point operations per second. */

@@ -1,0 +1,73 @@
+package dev.weft.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.core.cluster.UserException;
+import dev.weft.runtime.trainer.Generator;
+import dev.weft.runtime.trainer.Machine;
+import dev.weft.runtime.trainer.TrainConfig;
+import java.util.Arrays;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code weft bench decode}. */
+@Command(
+    name = "decode",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Times the generation of one token after another.",
+      "Each needs all weights read once: the time that takes is the bound to compare with."
+    })
+final class DecodeBench implements Callable<Integer> {
+  private static final int WARMUP = 8;
+  private static final int TOKENS = 64;
+
+  @CommandLine.Spec CommandLine.Model.CommandSpec spec;
+
+  @Option(names = "--format", defaultValue = "text", description = "text or json")
+  EvalCommand.Format format;
+
+  @Override
+  public Integer call() {
+    TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
+    if (config.sequence() <= WARMUP) {
+      throw new UserException(
+          "--sequence must be more than %d to time tokens, found %d"
+              .formatted(WARMUP, config.sequence()));
+    }
+    int threads =
+        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
+    ObjectNode result = new ObjectMapper().createObjectNode();
+    try (Generator generator = Generator.untrained(config)) {
+      for (int position = 0; position < WARMUP; position++) {
+        generator.decode(0, position);
+      }
+      int tokens = Math.min(TOKENS, config.sequence() - WARMUP);
+      double[] seconds = new double[tokens];
+      for (int i = 0; i < tokens; i++) {
+        long start = System.nanoTime();
+        generator.decode(i, WARMUP + i);
+        seconds[i] = (System.nanoTime() - start) * 1e-9;
+      }
+      Arrays.sort(seconds);
+      double median = seconds[tokens / 2];
+      double bandwidth = Machine.readBandwidth(threads);
+      double bound = generator.parameterBytes() / bandwidth;
+      result.put("seconds_per_token", median);
+      result.put("seconds_per_token_min", seconds[0]);
+      result.put("parameter_bytes", generator.parameterBytes());
+      result.put("read_bytes_per_second", bandwidth);
+      result.put("times_the_bound", median / bound);
+    }
+    if (format == EvalCommand.Format.JSON) {
+      System.out.println(result);
+    } else {
+      result
+          .properties()
+          .forEach(entry -> System.out.printf("%-24s %s%n", entry.getKey(), entry.getValue()));
+    }
+    return 0;
+  }
+}
