@@ -2,6 +2,7 @@ package dev.weft.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.core.graph.TensorType;
 import dev.weft.engine.program.CallTime;
 import dev.weft.runtime.trainer.Machine;
 import dev.weft.runtime.trainer.Session;
@@ -43,7 +44,7 @@ final class BenchCommand implements Runnable {
   @Command(
       name = "step",
       mixinStandardHelpOptions = true,
-      description = "Times training steps on random tokens.")
+      description = "Times training steps on random data.")
   static final class StepCommand implements Callable<Integer> {
     private static final int WARMUP = 2;
 
@@ -62,7 +63,7 @@ final class BenchCommand implements Runnable {
 
     @Override
     public Integer call() {
-      TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
+      TrainConfig config = ConfigOptions.read(spec.commandLine());
       try (Session session = Session.open(config)) {
         session.initialize();
         SplittableRandom random = new SplittableRandom(config.seed());
@@ -85,16 +86,21 @@ final class BenchCommand implements Runnable {
               step,
               1e-4,
               (_, input) -> {
-                fill(input.apply("tokens"), config.vocabulary(), random);
-                fill(input.apply("targets"), config.vocabulary(), random);
+                Session.spec(config)
+                    .data()
+                    .forEach((name, type) -> fill(type, input.apply(name), config, random));
               })
           .loss();
     }
 
-    private static void fill(MemorySegment segment, int vocabulary, SplittableRandom random) {
-      long count = segment.byteSize() / Long.BYTES;
-      for (long i = 0; i < count; i++) {
-        segment.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(vocabulary));
+    private static void fill(
+        TensorType type, MemorySegment segment, TrainConfig config, SplittableRandom random) {
+      for (long i = 0; i < type.elements(); i++) {
+        if (type.dtype().isFloat()) {
+          segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+        } else {
+          segment.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(config.dataClasses()));
+        }
       }
     }
 

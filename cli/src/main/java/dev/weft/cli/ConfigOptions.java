@@ -20,14 +20,15 @@ final class ConfigOptions {
           Map.entry("name", "name of the run and of its folder under runs/"),
           Map.entry("seed", "seed of parameters, data order and dropout"),
           Map.entry("steps", "steps of training"),
-          Map.entry("model", "gpt, moe, or a class of your own that implements TokenModel"),
+          Map.entry("model", "gpt, moe, unet, or a class of your own that implements TokenModel"),
           Map.entry("classpath", "where that class is found"),
           Map.entry("data", "UTF-8 text files; without any the Europarl proceedings"),
           Map.entry("layers", "equal blocks of the model"),
           Map.entry("hidden", "width of the model"),
           Map.entry("heads", "attention heads"),
           Map.entry("sequence", "context in tokens"),
-          Map.entry("batch", "sequences per step"),
+          Map.entry("image", "edge of the pictures of a unet, in pixels"),
+          Map.entry("batch", "sequences or pictures per step"),
           Map.entry("micro-batches", "parts that a step's batch is computed in"),
           Map.entry("vocabulary", "rows of the token table; tokens are bytes"),
           Map.entry("dtype", "f32, bf16 or f64"),
@@ -83,7 +84,16 @@ final class ConfigOptions {
     return value.isArray() ? "FILE" : value.isNumber() ? "N" : "TEXT";
   }
 
-  /** The configuration that the defaults, a file and the flags make together. */
+  /** The configuration that the model's defaults, a file and the flags make together. */
+  static TrainConfig read(CommandLine command) {
+    CommandLine.ParseResult parsed = command.getParseResult();
+    Path file = parsed.matchedOptionValue("config", null);
+    TrainConfig plain = file == null ? TrainConfig.DEFAULT : TrainConfig.DEFAULT.withFile(file);
+    String model = parsed.matchedOptionValue("--model", plain.model());
+    return read(command, TrainConfig.defaultsOf(model));
+  }
+
+  /** The configuration that a base, a file and the flags make together. */
   static TrainConfig read(CommandLine command, TrainConfig base) {
     CommandLine.ParseResult parsed = command.getParseResult();
     Path file = parsed.matchedOptionValue("config", null);

@@ -35,7 +35,7 @@ final class InspectCommand implements Runnable {
   }
 
   private static Session open(CommandLine.Model.CommandSpec spec) {
-    return Session.open(ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT));
+    return Session.open(ConfigOptions.read(spec.commandLine()));
   }
 
   /** {@code weft inspect graph}. */
@@ -49,7 +49,7 @@ final class InspectCommand implements Runnable {
 
     @Override
     public Integer call() {
-      TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
+      TrainConfig config = ConfigOptions.read(spec.commandLine());
       Session.Spec trained = Session.spec(config);
       StepGraphs graphs =
           StepGraphs.of(

@@ -29,12 +29,13 @@ final class LiveLine implements Progress {
     String text =
         String.format(
             Locale.ROOT,
-            "step %d/%d  loss %.4f  %,.0f tokens/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s"
+            "step %d/%d  loss %.4f  %,.0f %s/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s"
                 + " left",
             step.step(),
             step.steps(),
             step.loss(),
-            step.tokensPerSecond(),
+            step.unitsPerSecond(),
+            step.unit(),
             step.flopsPerSecond() / 1e9,
             step.shareOfPeak() * 100,
             Bytes.of(step.memoryBytes()),

@@ -26,7 +26,8 @@ import picocli.CommandLine.Option;
     name = "train",
     mixinStandardHelpOptions = true,
     description =
-        "Trains a model on text; without options a small GPT on the Europarl proceedings.")
+        "Trains a model: without options a small GPT on the Europarl proceedings, with --model unet"
+            + " a U-Net on pictures of shapes.")
 final class TrainCommand implements Callable<Integer> {
   private static final String PROMPT = "The ";
 
@@ -40,6 +41,7 @@ final class TrainCommand implements Callable<Integer> {
           "hidden",
           "heads",
           "sequence",
+          "image",
           "batch",
           "micro-batches",
           "vocabulary",
@@ -74,12 +76,11 @@ final class TrainCommand implements Callable<Integer> {
     if (!summary.finished()) {
       return Main.INTERRUPTED;
     }
-    System.out.printf(
-        "validation loss %.4f nats per byte; a trigram table has %.4f%n",
-        summary.validationLossPerByte(), summary.trigramLossPerByte());
+    System.out.println(summary.result());
     if (!quiet) {
+      boolean text = Models.readsText(config.model());
       boolean generates =
-          Models.load(config.model(), config.classpath()) instanceof GenerativeModel;
+          text && Models.load(config.model(), config.classpath()) instanceof GenerativeModel;
       if (generates) {
         sample(config, directory);
       }
@@ -88,7 +89,9 @@ final class TrainCommand implements Callable<Integer> {
         System.out.println(
             "  ./weft generate --run " + directory + " --prompt \"The \" --tokens 200");
       }
-      System.out.println("  ./weft eval --run " + directory + " --data FILE");
+      if (text) {
+        System.out.println("  ./weft eval --run " + directory + " --data FILE");
+      }
       System.out.println(
           "  ./weft train --resume " + directory + " --steps " + 2L * config.steps());
     }
@@ -97,7 +100,7 @@ final class TrainCommand implements Callable<Integer> {
 
   private TrainConfig config() {
     if (resume == null) {
-      TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT).resolved();
+      TrainConfig config = ConfigOptions.read(spec.commandLine()).resolved();
       RunDirectory.unusedName(Runs.DIRECTORY, config.name());
       return config;
     }
@@ -131,15 +134,8 @@ final class TrainCommand implements Callable<Integer> {
   private Trainer.Summary train(Trainer trainer, TrainConfig config, RunDirectory run) {
     LiveLine progress = new LiveLine(System.out, quiet);
     progress.message(
-        "training %s in %s: %d layers, hidden %d, sequence %d, batch %d, %d steps"
-            .formatted(
-                config.model(),
-                run.path(),
-                config.layers(),
-                config.hidden(),
-                config.sequence(),
-                config.batch(),
-                config.steps()));
+        "training %s in %s: %s, %d steps"
+            .formatted(config.model(), run.path(), config.size(), config.steps()));
     Thread main = Thread.currentThread();
     Thread hook =
         new Thread(() -> interrupted(trainer, progress, run.path(), main), "weft-interrupted");

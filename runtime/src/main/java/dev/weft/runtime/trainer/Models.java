@@ -16,6 +16,11 @@ import java.util.jar.JarFile;
 public final class Models {
   private Models() {}
 
+  /** Whether a model is one of tokens. */
+  public static boolean readsText(String name) {
+    return !name.equals(ImageTask.MODEL);
+  }
+
   /**
    * The model of that name, or of that class.
    *
@@ -28,6 +33,10 @@ public final class Models {
     }
     if (name.equals("moe")) {
       return new Moe();
+    }
+    if (name.equals(ImageTask.MODEL)) {
+      throw new UserException(
+          "the model " + name + " sees pictures: it neither reads nor makes text");
     }
     try {
       var urls = new ArrayList<URL>();
@@ -53,7 +62,7 @@ public final class Models {
       throw new UserException(
           "there is no model '"
               + name
-              + "': use gpt, moe, or the full name of a class"
+              + "': use gpt, moe, unet, or the full name of a class"
               + (classpath.isEmpty()
                   ? " and --classpath"
                   : "; --classpath " + classpath + " has none of this name"),

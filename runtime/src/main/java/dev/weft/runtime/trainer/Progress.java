@@ -5,6 +5,7 @@ public interface Progress {
   /**
    * A logged step.
    *
+   * @param unit what speed counts, a plural
    * @param secondsLeft an estimate
    */
   record Logged(
@@ -13,7 +14,8 @@ public interface Progress {
       double loss,
       double learningRate,
       double gradientNorm,
-      double tokensPerSecond,
+      String unit,
+      double unitsPerSecond,
       double flopsPerSecond,
       double shareOfPeak,
       long memoryBytes,

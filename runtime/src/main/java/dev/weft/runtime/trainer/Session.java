@@ -36,6 +36,9 @@ import org.jspecify.annotations.Nullable;
 
 /** A model on a device with its optimizer: computes steps, evaluates, saves and restores. */
 public final class Session implements AutoCloseable {
+  /** The name of the mean loss among what is measured. */
+  public static final String LOSS = "loss";
+
   /** What one step came to. */
   public record StepResult(double loss, double gradientNorm) {}
 
@@ -130,19 +133,30 @@ public final class Session implements AutoCloseable {
 
   /** What a configuration trains. */
   public static Spec spec(TrainConfig config) {
+    if (config.model().equals(ImageTask.MODEL)) {
+      return spec(config, ImageTask.model(config), ImageTask.data(config));
+    }
     TokenModel model = Models.load(config.model(), config.classpath());
     TensorType tokens =
         TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());
     var data = new LinkedHashMap<String, TensorType>();
     data.put("tokens", tokens);
     data.put("targets", tokens);
-    return new Spec(
+    return spec(
+        config,
         (scope, batch) ->
             model.loss(
                 scope,
                 config.modelConfig(),
                 Objects.requireNonNull(batch.get("tokens")),
                 Objects.requireNonNull(batch.get("targets"))),
+        data);
+  }
+
+  private static Spec spec(
+      TrainConfig config, StepGraphs.Model model, SequencedMap<String, TensorType> data) {
+    return new Spec(
+        model,
         data,
         config.microBatches(),
         config.computeType(),
@@ -258,15 +272,32 @@ public final class Session implements AutoCloseable {
 
   /** The mean loss over batches of data, without training on them. */
   public double evaluate(int batches, BatchSource source) {
-    double sum = 0;
+    return Objects.requireNonNull(measure(batches, source).get(LOSS));
+  }
+
+  /**
+   * Means over batches of data, without training on them: the loss, under {@link #LOSS}, and what
+   * the model measures besides, by name.
+   */
+  public SequencedMap<String, Double> measure(int batches, BatchSource source) {
+    var names = new ArrayList<>(List.of(LOSS));
+    names.addAll(graphs.measures());
+    double[] sums = new double[names.size()];
     double count = 0;
     for (int batch = 0; batch < batches; batch++) {
       source.load(batch, name -> buffer(name).segment());
       evaluate.run();
-      sum += scalar(evaluate.output(0));
+      sums[0] += scalar(evaluate.output(0));
       count += scalar(evaluate.output(1));
+      for (int measure = 1; measure < sums.length; measure++) {
+        sums[measure] += scalar(evaluate.output(1 + measure));
+      }
     }
-    return sum / count;
+    var means = new LinkedHashMap<String, Double>();
+    for (int i = 0; i < sums.length; i++) {
+      means.put(names.get(i), sums[i] / count);
+    }
+    return means;
   }
 
   /** The mean loss per token over windows. */

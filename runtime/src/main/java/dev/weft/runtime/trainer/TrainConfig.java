@@ -17,6 +17,7 @@ import dev.weft.core.graph.DataType;
 import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.runtime.data.SyntheticImages;
 import dev.weft.runtime.run.RunDirectory;
 import java.io.File;
 import java.io.FileNotFoundException;
@@ -36,11 +37,12 @@ import java.util.stream.Collectors;
  * @param name of the run and its folder
  * @param seed of parameters, data order and dropout
  * @param steps of training
- * @param model {@code gpt}, {@code moe}, or a class that implements {@link
+ * @param model {@code gpt}, {@code moe}, {@code unet}, or a class that implements {@link
  *     dev.weft.nn.model.TokenModel}
  * @param classpath where that class is found
  * @param data text files; none for the Europarl proceedings
- * @param batch sequences per step
+ * @param image edge of the pictures that a U-Net trains on, in pixels
+ * @param batch sequences or pictures per step
  * @param microBatches parts that a step's batch is computed in
  * @param warmup steps until the learning rate is at its peak
  * @param clip the largest norm of the gradient; 0 for no limit
@@ -65,6 +67,7 @@ public record TrainConfig(
     int hidden,
     int heads,
     int sequence,
+    int image,
     int batch,
     int microBatches,
     int vocabulary,
@@ -97,6 +100,7 @@ public record TrainConfig(
           2,
           192,
           6,
+          64,
           64,
           32,
           1,
@@ -148,6 +152,7 @@ public record TrainConfig(
   public TrainConfig {
     data = List.copyOf(data);
     atLeast("steps", steps, 1);
+    atLeast("image", image, 1);
     atLeast("batch", batch, 1);
     atLeast("micro-batches", microBatches, 1);
     atLeast("warmup", warmup, 0);
@@ -183,6 +188,35 @@ public record TrainConfig(
     if (!(value >= 0) || Double.isInfinite(value)) {
       throw new UserException(option + " must be a number of at least 0, found " + value);
     }
+  }
+
+  /**
+   * What a model trains with unless told otherwise: a U-Net learns to tell shapes in a minute or
+   * two.
+   */
+  public static TrainConfig defaultsOf(String model) {
+    if (!model.equals(ImageTask.MODEL)) {
+      return DEFAULT;
+    }
+    ObjectNode unet = JSON.createObjectNode();
+    unet.put("name", model).put("model", model).put("steps", 300).put("warmup", 30);
+    unet.put("layers", 3).put("hidden", 16).put("batch", 8).put("save-every", 0);
+    return DEFAULT.with(unet, "the defaults of " + model);
+  }
+
+  /** The size of model and data in a few words. */
+  public String size() {
+    return "%d layers, hidden %d, %s, batch %d"
+        .formatted(
+            layers,
+            hidden,
+            model.equals(ImageTask.MODEL) ? "image " + image : "sequence " + sequence,
+            batch);
+  }
+
+  /** How many different whole numbers the data hold: tokens, or classes of pixels. */
+  public int dataClasses() {
+    return model.equals(ImageTask.MODEL) ? SyntheticImages.CLASSES : vocabulary;
   }
 
   /** The names of all options, as flags and keys. */

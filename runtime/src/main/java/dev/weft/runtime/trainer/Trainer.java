@@ -5,47 +5,34 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
 import dev.weft.engine.library.Torch;
 import dev.weft.engine.program.Route;
-import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Schedule;
 import dev.weft.runtime.checkpoint.AsyncSaver;
 import dev.weft.runtime.checkpoint.Checkpoint;
-import dev.weft.runtime.data.BatchSampler;
-import dev.weft.runtime.data.EuroparlText;
-import dev.weft.runtime.data.EvaluationWindows;
 import dev.weft.runtime.data.Prefetcher;
-import dev.weft.runtime.data.TextFile;
-import dev.weft.runtime.data.TextSource;
-import dev.weft.runtime.data.TokenDataset;
-import dev.weft.runtime.data.TrigramTable;
 import dev.weft.runtime.run.RunDirectory;
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
-/** Trains a model on text, once, from the first step or from a checkpoint. */
+/** Trains a model, once, from the first step or from a checkpoint. */
 public final class Trainer implements AutoCloseable {
-  /** What a run came to. */
-  public record Summary(
-      boolean finished, long step, double validationLossPerByte, double trigramLossPerByte) {}
+  /**
+   * What a run came to.
+   *
+   * @param result how well it did, in a few words; empty where it is not finished
+   */
+  public record Summary(boolean finished, long step, String result) {}
 
   /** Where a run begins or goes on: after a step, so many seconds of training in. */
   private record Start(long step, double seconds) {}
 
-  /** At most so many windows for an evaluation in between. */
-  private static final long QUICK_WINDOWS = 2048;
-
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final TrainConfig config;
-  private final TokenDataset dataset;
-  private final BatchSampler sampler;
-  private final EvaluationWindows validation;
+  private final Task task;
   private final Session session;
   private final double matmulPeak;
   private final Start start;
@@ -57,33 +44,7 @@ public final class Trainer implements AutoCloseable {
 
   private Trainer(TrainConfig config, @Nullable RunDirectory resumed) {
     this.config = config;
-    this.dataset = dataset(config);
-    if (config.vocabulary() < 256) {
-      throw new UserException(
-          "vocabulary must be at least 256, for tokens are bytes; found " + config.vocabulary());
-    }
-    if (dataset.validation().count() <= config.sequence()) {
-      throw new UserException(
-          "the held-out twentieth of the text has "
-              + dataset.validation().count()
-              + " bytes, too few for a sequence of "
-              + config.sequence()
-              + ": train on a longer text or choose a shorter sequence");
-    }
-    this.sampler =
-        new BatchSampler(
-            dataset.training(),
-            config.sequence(),
-            config.batch(),
-            config.microBatches(),
-            config.seed());
-    this.validation =
-        EvaluationWindows.of(
-            "the held-out text",
-            dataset.validation(),
-            config.sequence(),
-            config.batch() / config.microBatches(),
-            TokenModel.IGNORED);
+    this.task = Task.of(config);
     this.matmulPeak =
         Machine.matmulPeak(
             config.computeType(),
@@ -98,9 +59,9 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Makes text, model and device ready; nothing is written but caches.
+   * Makes data, model and device ready; nothing is written but caches.
    *
-   * @throws UserException if the text, the model or the memory do not allow to train
+   * @throws UserException if the data, the model or the memory do not allow to train
    */
   public static Trainer open(TrainConfig config) {
     return new Trainer(config, null);
@@ -115,16 +76,6 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer resume(TrainConfig config, RunDirectory run) {
     return new Trainer(config, run);
-  }
-
-  /** The texts that a configuration names. */
-  private static TokenDataset dataset(TrainConfig config) {
-    List<TextSource> sources = new ArrayList<>();
-    config.data().forEach(file -> sources.add(new TextFile(Path.of(file))));
-    if (sources.isEmpty()) {
-      sources.add(new EuroparlText());
-    }
-    return TokenDataset.open(Caches.directory().resolve("tokens"), sources);
   }
 
   /**
@@ -165,7 +116,7 @@ public final class Trainer implements AutoCloseable {
     savedStep = step;
     trained = start.seconds();
     try (var metrics = run.metrics(step);
-        var prefetcher = new Prefetcher(sampler, first, 2);
+        var prefetcher = new Prefetcher(task.training(), first, 2);
         var saver = new AsyncSaver(run.checkpoints(config.keep()))) {
       while (step < config.steps() && !stopped) {
         step++;
@@ -176,8 +127,8 @@ public final class Trainer implements AutoCloseable {
                 rate,
                 (_, input) -> {
                   Prefetcher.Batch batch = prefetcher.next();
-                  input.apply("tokens").copyFrom(batch.inputs());
-                  input.apply("targets").copyFrom(batch.targets());
+                  input.apply(task.inputs()).copyFrom(batch.inputs());
+                  input.apply(task.targets()).copyFrom(batch.targets());
                 });
         // Where it stops is told too; where it goes on is shown only, so that the log has the lines
         // of a run that never stopped.
@@ -194,7 +145,8 @@ public final class Trainer implements AutoCloseable {
                   result.loss(),
                   rate,
                   result.gradientNorm(),
-                  (double) config.batch() * config.sequence() / seconds,
+                  task.unit(),
+                  task.unitsPerStep() / seconds,
                   flops,
                   flops / matmulPeak,
                   session.device().memory().current().count(),
@@ -208,8 +160,7 @@ public final class Trainer implements AutoCloseable {
           loggedStep = step;
         }
         if (config.evalEvery() > 0 && step % config.evalEvery() == 0 && step < config.steps()) {
-          double loss = session.evaluate(validation.atMost(QUICK_WINDOWS));
-          progress.message("step %d: validation loss %.4f nats per byte".formatted(step, loss));
+          progress.message("step %d: %s".formatted(step, task.glance(session)));
         }
         boolean last = step == config.steps() || stopped;
         if (last || (config.saveEvery() > 0 && step % config.saveEvery() == 0)) {
@@ -222,22 +173,19 @@ public final class Trainer implements AutoCloseable {
         }
       }
     }
-    return new Summary(step >= config.steps(), step, Double.NaN, Double.NaN);
+    return new Summary(step >= config.steps(), step, "");
   }
 
   private Summary finish(RunDirectory run, long step) {
-    double loss = session.evaluate(validation);
-    double trigram = new TrigramTable(dataset.training()).loss(dataset.validation());
     ObjectNode summary = JSON.createObjectNode();
-    summary.put("validation_loss_per_byte", loss);
-    summary.put("trigram_loss_per_byte", trigram);
+    String result = task.measure(session, summary);
     summary.put("steps", step);
-    summary.put("tokens", step * config.batch() * config.sequence());
+    summary.put(task.unit(), step * task.unitsPerStep());
     summary.put("seconds", trained);
     summary.put("peak_memory_bytes", session.device().memory().peak().count());
     summary.put("predicted_peak_memory_bytes", session.predictedPeak().count());
     run.writeSummary(summary);
-    return new Summary(true, step, loss, trigram);
+    return new Summary(true, step, result);
   }
 
   private static ObjectNode json(Progress.Logged step) {
@@ -246,7 +194,7 @@ public final class Trainer implements AutoCloseable {
     line.put("loss", step.loss());
     line.put("learning_rate", step.learningRate());
     line.put("grad_norm", step.gradientNorm());
-    line.put("tokens_per_second", step.tokensPerSecond());
+    line.put(step.unit() + "_per_second", step.unitsPerSecond());
     line.put("flops_per_second", step.flopsPerSecond());
     line.put("memory_bytes", step.memoryBytes());
     line.put("seconds", step.seconds());
@@ -255,7 +203,7 @@ public final class Trainer implements AutoCloseable {
 
   private Checkpoint.Content content(long step) {
     ObjectNode state = JSON.createObjectNode();
-    state.put("data", dataset.identity());
+    state.put("data", task.identity());
     state.put("threads", session.device().threads());
     state.put("libtorch", Torch.instance().version().toString());
     state.put("blas", Torch.instance().blas());
@@ -311,7 +259,7 @@ public final class Trainer implements AutoCloseable {
                 .formatted(run.path(), checkpoint.step(), config.steps()));
       }
       ObjectNode state = checkpoint.state();
-      same("text", state.path("data").asText(), dataset.identity());
+      same("data", state.path("data").asText(), task.identity());
       same(
           "number of threads (--threads)",
           state.path("threads").asText(),
