@@ -13,8 +13,8 @@ import dev.weft.runtime.trainer.Trainer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -31,27 +31,21 @@ import picocli.CommandLine.Option;
 final class TrainCommand implements Callable<Integer> {
   private static final String PROMPT = "The ";
 
-  /** What a run keeps when it goes on; where its files lie, and how long it trains, may change. */
-  private static final List<String> KEPT =
-      List.of(
-          "name",
-          "seed",
-          "model",
-          "layers",
-          "hidden",
-          "heads",
-          "sequence",
-          "image",
-          "batch",
-          "micro-batches",
-          "vocabulary",
-          "dtype",
-          "dropout",
-          "experts",
-          "capacity-factor",
-          "balance-weight",
-          "optimizer",
-          "threads");
+  /** What may change when a run goes on: how long and how fast it trains, and where files lie. */
+  private static final Set<String> CHANGEABLE =
+      Set.of(
+          "steps",
+          "learning-rate",
+          "warmup",
+          "weight-decay",
+          "clip",
+          "save-every",
+          "keep",
+          "eval-every",
+          "log-every",
+          "device-memory",
+          "data",
+          "classpath");
 
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
@@ -108,10 +102,10 @@ final class TrainCommand implements Callable<Integer> {
     TrainConfig now = ConfigOptions.read(spec.commandLine(), then).resolved();
     ObjectNode before = then.resolved().toTree();
     ObjectNode after = now.toTree();
-    for (String key : KEPT) {
+    for (String key : TrainConfig.keys()) {
       JsonNode kept = before.get(key);
       JsonNode wanted = after.get(key);
-      if (!kept.equals(wanted)) {
+      if (!CHANGEABLE.contains(key) && !kept.equals(wanted)) {
         throw new UserException(
             "'%s' has %s %s and cannot go on with %s: leave --%s out, or start a new run without --resume"
                 .formatted(resume, key, kept.asText(), wanted.asText(), key));

@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.jar.JarEntry;
 import java.util.jar.JarOutputStream;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.BeforeEach;
@@ -151,41 +152,20 @@ final class TrainCommandTest {
     assertFalse(Files.exists(Runs.DIRECTORY.resolve("never-made")));
   }
 
-  /** What a user writes: a model in a package of their own, compiled against Weft. */
-  private static final String MODEL =
-      """
-      package com.acme;
-
-      import static dev.weft.nn.layer.Layers.count;
-      import static dev.weft.nn.layer.Layers.linear;
-
-      import dev.weft.core.op.CrossEntropy;
-      import dev.weft.core.op.Gelu;
-      import dev.weft.core.op.Tensor;
-      import dev.weft.core.trace.Initializer;
-      import dev.weft.core.trace.Scope;
-      import dev.weft.nn.model.Loss;
-      import dev.weft.nn.model.ModelConfig;
-      import dev.weft.nn.model.TokenModel;
-
-      /** The next token from this one alone. */
-      public final class Bigram implements TokenModel {
-        @Override
-        public Loss loss(Scope m, ModelConfig c, Tensor tokens, Tensor targets) {
-          long rows = tokens.shape().elements();
-          Tensor table = m.parameter("table", Initializer.normal(0.1), c.vocabulary(), c.hidden());
-          Tensor x = table.embedding(tokens).reshape(rows, c.hidden()).gelu(Gelu.Form.TANH);
-          Tensor logits = linear(m.at("head"), x, c.vocabulary(), Initializer.normal(0.1));
-          Tensor flat = targets.reshape(rows);
-          return new Loss(
-              Tensor.one(new CrossEntropy(IGNORED), logits, flat).sum(), count(flat, IGNORED));
-        }
-      }
-      """;
+  /** The model that README.md shows. */
+  private static String model() throws IOException {
+    String readme = Files.readString(Path.of("../README.md"));
+    int start = readme.indexOf("    package com.acme;");
+    return readme
+        .substring(start, readme.indexOf("\nCompile it", start))
+        .lines()
+        .map(String::strip)
+        .collect(Collectors.joining("\n"));
+  }
 
   private Path jar() throws IOException {
-    Path source = Files.createDirectories(folder.resolve("src/com/acme")).resolve("Bigram.java");
-    Files.writeString(source, MODEL);
+    Path source = Files.createDirectories(folder.resolve("src/com/acme")).resolve("MyModel.java");
+    Files.writeString(source, model());
     Path classes = folder.resolve("classes");
     int result =
         ToolProvider.getSystemJavaCompiler()
@@ -193,8 +173,8 @@ final class TrainCommandTest {
     assertEquals(0, result);
     Path jar = folder.resolve("my.jar");
     try (var output = new JarOutputStream(Files.newOutputStream(jar))) {
-      output.putNextEntry(new JarEntry("com/acme/Bigram.class"));
-      Files.copy(classes.resolve("com/acme/Bigram.class"), output);
+      output.putNextEntry(new JarEntry("com/acme/MyModel.class"));
+      Files.copy(classes.resolve("com/acme/MyModel.class"), output);
     }
     return jar;
   }
@@ -202,7 +182,7 @@ final class TrainCommandTest {
   @Test
   void aModelOfTheUsersComesFromAJar() throws Exception {
     jar();
-    String[] own = {"--model", "com.acme.Bigram", "--classpath", "my.jar"};
+    String[] own = {"--model", "com.acme.MyModel", "--classpath", "my.jar"};
     var trained =
         WeftProcess.start(
                 folder,
@@ -224,7 +204,7 @@ final class TrainCommandTest {
     assertTrue(new ObjectMapper().readTree(evaluated.output()).get("loss").asDouble() < 2);
     var generated = WeftProcess.runHere("generate", "--run", run);
     assertEquals(Main.USER_MISTAKE, generated.code(), generated.output());
-    assertTrue(generated.output().contains("com.acme.Bigram cannot generate"), generated.output());
+    assertTrue(generated.output().contains("com.acme.MyModel cannot generate"), generated.output());
 
     Files.writeString(folder.resolve("my.jar"), "no jar");
     var broken = WeftProcess.runHere("train", "--resume", run, "--steps", "61");

@@ -118,7 +118,8 @@ public final class Trainer implements AutoCloseable {
     try (var metrics = run.metrics(step);
         var prefetcher = new Prefetcher(task.training(), first, 2);
         var saver = new AsyncSaver(run.checkpoints(config.keep()))) {
-      while (step < config.steps() && !stopped) {
+      boolean ending = stopped;
+      while (step < config.steps() && !ending) {
         step++;
         double rate = schedule.rate(step);
         Session.StepResult result =
@@ -130,10 +131,12 @@ public final class Trainer implements AutoCloseable {
                   input.apply(task.inputs()).copyFrom(batch.inputs());
                   input.apply(task.targets()).copyFrom(batch.targets());
                 });
+        // Looked at once a step: what asks for an end later ends after the next step.
+        ending = stopped;
         // Where it stops is told too; where it goes on is shown only, so that the log has the lines
         // of a run that never stopped.
         boolean due =
-            step % config.logEvery() == 0 || step == config.steps() || step == 1 || stopped;
+            step % config.logEvery() == 0 || step == config.steps() || step == 1 || ending;
         if (due || step == first) {
           long now = System.nanoTime();
           double seconds = (now - logged) * 1e-9 / (step - loggedStep);
@@ -162,7 +165,7 @@ public final class Trainer implements AutoCloseable {
         if (config.evalEvery() > 0 && step % config.evalEvery() == 0 && step < config.steps()) {
           progress.message("step %d: %s".formatted(step, task.glance(session)));
         }
-        boolean last = step == config.steps() || stopped;
+        boolean last = step == config.steps() || ending;
         if (last || (config.saveEvery() > 0 && step % config.saveEvery() == 0)) {
           trained = start.seconds() + (System.nanoTime() - began) * 1e-9;
           saver.save(content(step));
