@@ -1,7 +1,6 @@
 package dev.weft.core.op;
 
 import dev.weft.core.cluster.DeviceKind;
-import dev.weft.core.cluster.Folding;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
@@ -15,7 +14,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -123,31 +121,20 @@ public record ScatterAdd(int dim) implements Primitive, SelfSplitting {
 
   @Override
   public boolean splits(String factor, List<TensorType> inputs) {
-    return factor.equals("i") || factor.equals("u");
+    return true;
   }
 
-  /**
-   * Split along the base, a part adds what falls into it. Split along the updates, the base is
-   * added to by the first part only, and the sums are outstanding.
-   */
+  @Override
+  public boolean adds(String factor) {
+    return factor.equals("u");
+  }
+
+  /** A part of the base adds what falls into it. */
   @Override
   public List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs) {
-    Tensor base = inputs.get(0);
-    Tensor index = inputs.get(1);
     Tensor updates = inputs.get(2);
-    if (part.factor().equals("i")) {
-      Embedding.Local local = Embedding.Local.of(part, index);
-      Tensor own = Tensor.where(local.inside(), updates, updates.filled(0));
-      return List.of(Tensor.one(this, base, local.index(), own));
-    }
-    Tensor first = part.number().less(1).broadcast(base.shape(), List.of());
-    Tensor start = Tensor.where(first, base, base.filled(0));
-    Tensor counted = part.masked(updates, dim, 0);
-    return List.of(Tensor.one(this, start, part.masked(index, dim, 0), counted));
-  }
-
-  @Override
-  public Optional<Folding> outstanding(String factor, int output, List<TensorType> inputs) {
-    return factor.equals("u") ? Optional.of(Folding.SUM) : Optional.empty();
+    Embedding.Local local = Embedding.Local.of(part, inputs.get(1));
+    Tensor own = Tensor.where(local.inside(), updates, updates.filled(0));
+    return List.of(Tensor.one(this, inputs.get(0), local.index(), own));
   }
 }

@@ -23,6 +23,15 @@ public interface SelfSplitting extends Op {
    */
   List<Tensor> split(Part part, List<Tensor> inputs, List<TensorType> outputs);
 
+  /**
+   * Whether the op adds up what lies along the factor: on parts of it, and with the inputs that it
+   * is linear in together with those as parts of a sum too, it gives parts of the sum. The general
+   * rule can then split it.
+   */
+  default boolean adds(String factor) {
+    return false;
+  }
+
   /** What is outstanding in an output after {@link #split}: parts to be folded over the axes. */
   default Optional<Folding> outstanding(String factor, int output, List<TensorType> inputs) {
     return Optional.empty();

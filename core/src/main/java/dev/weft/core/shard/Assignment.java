@@ -42,6 +42,12 @@ record Assignment(Map<String, List<String>> split, Map<String, List<Integer>> li
               partial.put(axis, Folding.SUM);
             }
           });
+      split.forEach(
+          (factor, axes) -> {
+            if (known.isAddedTo(factor, input)) {
+              axes.forEach(axis -> partial.put(axis, Folding.SUM));
+            }
+          });
       layouts.add(new Layout(dims(known, false, i, node.input(i).type().rank()), partial));
     }
     return layouts;

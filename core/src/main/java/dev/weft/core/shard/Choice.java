@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param expanded the axes along which the op's expansion is split instead of the op
  * @param expansion that expansion, rewritten; null where the op itself is used
  * @param cost what it is compared by
+ * @param now what must be sent to compute it, without what its outputs may have to move later
  * @param matches how many outputs get the layout they shall have
  */
 record Choice(
@@ -23,4 +24,5 @@ record Choice(
     Set<String> expanded,
     Partitioner.@Nullable Expanded expansion,
     double cost,
+    double now,
     int matches) {}

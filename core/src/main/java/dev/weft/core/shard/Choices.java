@@ -8,6 +8,7 @@ import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
+import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Composite;
@@ -105,7 +106,14 @@ final class Choices {
 
   private static boolean better(Choice a, Choice b) {
     double slack = 1e-9 * Math.max(1, b.cost());
-    return a.cost() < b.cost() - slack || a.cost() <= b.cost() + slack && a.matches() > b.matches();
+    if (Math.abs(a.cost() - b.cost()) > slack) {
+      return a.cost() < b.cost();
+    }
+    // What can be sent later may come to be sent never.
+    if (Math.abs(a.now() - b.now()) > slack) {
+      return a.now() < b.now();
+    }
+    return a.matches() > b.matches();
   }
 
   private List<Use> uses(String axis) {
@@ -140,9 +148,13 @@ final class Choices {
     return mentioned ? all : List.of(new Use.Idle());
   }
 
-  /** Whether the op multiplies and sums: there it may pay to split what no operand is split by. */
+  /**
+   * Whether the op multiplies activations to a weight's gradient: there it may pay to split what no
+   * operand is split by, and move activations instead of the gradient.
+   */
   private boolean contracts() {
-    return node.inputs().size() > 1
+    return node.origin().role() == Role.WEIGHT_GRADIENT
+        && node.inputs().size() > 1
         && known.names().stream().anyMatch(f -> known.hasInput(f) && !known.hasOutput(f))
         && node.op().linear(node.inputTypes()).size() > 1;
   }
@@ -210,6 +222,7 @@ final class Choices {
       return Optional.empty();
     }
     cost += inside.get();
+    double now = cost;
     int matches = 0;
     for (int i = 0; i < outputs.size(); i++) {
       if (outputs.get(i).equals(wanted.get(i))) {
@@ -230,6 +243,7 @@ final class Choices {
             expanded,
             expansion,
             cost + work(assignment, expanded),
+            now,
             matches));
   }
 

@@ -4,6 +4,7 @@ import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
+import dev.weft.core.op.SelfSplitting;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -65,7 +66,23 @@ final class Dimensions {
   /** Whether only the op itself knows how to split the factor. */
   boolean isOwn(String factor) {
     Factors.Mark mark = mark(factor);
-    return mark == Factors.Mark.WHOLE || mark == Factors.Mark.SCAN || mark == Factors.Mark.TOP_K;
+    return (mark == Factors.Mark.WHOLE || mark == Factors.Mark.SCAN || mark == Factors.Mark.TOP_K)
+        && !(node.op() instanceof SelfSplitting op && op.adds(factor));
+  }
+
+  /**
+   * Whether an input that lacks a factor is added to what lies along it: where the factor is split,
+   * the input must be parts of a sum too.
+   */
+  boolean isAddedTo(String factor, int input) {
+    return node.op() instanceof SelfSplitting op
+        && op.adds(factor)
+        && !hasInput(factor, input)
+        && op.linear(node.inputTypes()).stream()
+            .anyMatch(
+                group ->
+                    group.contains(input)
+                        && group.stream().anyMatch(other -> hasInput(factor, other)));
   }
 
   /** The size of a factor; of a windowed one its largest. */

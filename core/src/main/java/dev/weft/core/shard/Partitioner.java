@@ -161,7 +161,7 @@ public final class Partitioner {
       if (layout == null) {
         layout =
             given.loose().contains(i)
-                ? versions.of(value).getFirst().layout()
+                ? versions.settled(value, Layout.of(specs.spec(value), mesh))
                 : Layout.of(specs.spec(value), mesh);
       }
       builder.output(

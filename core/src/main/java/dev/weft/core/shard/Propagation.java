@@ -140,7 +140,28 @@ public final class Propagation {
           fix(node.input(0), shard.spec(), origin);
         }
       }
+      if (node.op() instanceof Repeat repeat) {
+        enter(node, repeat);
+      }
       node.op().bodies().forEach(this::annotate);
+    }
+  }
+
+  /** What is fixed outside of a repeat is fixed for its rounds. */
+  private void enter(Node node, Repeat repeat) {
+    List<Value> arguments = repeat.body().inputValues();
+    for (int i = repeat.carried(); i < node.inputs().size(); i++) {
+      Entry outer = entry(node.input(i));
+      Value argument = arguments.get(i + 1);
+      int shift = repeat.isStacked(i) ? 1 : 0;
+      for (int dim = 0; dim < argument.type().rank(); dim++) {
+        if (outer.fixed[dim + shift]) {
+          Entry inner = entry(argument);
+          inner.fixed[dim] = true;
+          inner.axes.set(dim, outer.axes.get(dim + shift));
+          inner.origin = outer.origin;
+        }
+      }
     }
   }
 

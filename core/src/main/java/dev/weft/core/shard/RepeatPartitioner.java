@@ -127,7 +127,8 @@ final class RepeatPartitioner {
     for (int i = 0; i < whole.outputs().size(); i++) {
       Value value = whole.outputs().get(i).value();
       Layout first = versions.of(value).getFirst().layout();
-      Layout goal = i < repeat.carried() ? arguments.get(i) : first;
+      Layout wanted = Layout.of(outer.spec(value), partitioner.mesh());
+      Layout goal = i < repeat.carried() ? arguments.get(i) : versions.settled(value, wanted);
       made.add(first);
       results.add(goal);
       builder.output(

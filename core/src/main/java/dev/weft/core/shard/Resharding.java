@@ -46,8 +46,12 @@ public final class Resharding {
   public record Chain(List<Step> steps, long bytes) {
     /** What chains are compared by: bytes first, then the number of collectives. */
     double cost() {
-      long collectives = steps.stream().filter(s -> s.op() instanceof Collective).count();
-      return bytes + ROUND * collectives;
+      double rounds = 0;
+      for (Step step : steps) {
+        // A tensor made partial must be folded again: not for nothing.
+        rounds += step.op() instanceof Collective ? 1 : step.op() instanceof OnFirst ? 1000 : 0;
+      }
+      return bytes + ROUND * rounds;
     }
   }
 

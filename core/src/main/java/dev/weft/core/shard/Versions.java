@@ -33,6 +33,16 @@ final class Versions {
     return versions;
   }
 
+  /**
+   * The layout to hand a value on in: a goal where it is in that already, else what it was made in.
+   */
+  Layout settled(Value value, Layout goal) {
+    List<Version> versions = of(value);
+    return versions.stream().anyMatch(v -> v.layout().equals(goal))
+        ? goal
+        : versions.getFirst().layout();
+  }
+
   /** Lets a value be another one, in all its versions, those to come included. */
   void alias(Value value, Value same) {
     known.put(value, known.computeIfAbsent(same, _ -> new ArrayList<>()));
