@@ -17,6 +17,7 @@ import picocli.CommandLine.Command;
       GenerateCommand.class,
       EvalCommand.class,
       InspectCommand.class,
+      ExplainCommand.class,
       BenchCommand.class,
       DoctorCommand.class
     })
@@ -45,6 +46,7 @@ public final class Main implements Runnable {
     ConfigOptions.addTo(command(line, "train"));
     ConfigOptions.addTo(command(line, "bench", "step"));
     ConfigOptions.addTo(command(line, "bench", "decode"));
+    ConfigOptions.addTo(command(line, "explain"));
     for (CommandLine inspect : command(line, "inspect").getSubcommands().values()) {
       ConfigOptions.addTo(inspect);
     }

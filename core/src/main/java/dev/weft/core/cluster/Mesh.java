@@ -16,6 +16,8 @@ public record Mesh(List<MeshAxis> axes) {
   /** One device. */
   public static final Mesh SINGLE = new Mesh(List.of());
 
+  private static final int MOST = 1 << 24;
+
   public Mesh {
     axes = List.copyOf(axes);
     Set<String> names = new HashSet<>();
@@ -23,6 +25,18 @@ public record Mesh(List<MeshAxis> axes) {
       if (!names.add(axis.name())) {
         throw new UserException("the mesh " + text(axes) + " has two axes named " + axis.name());
       }
+    }
+    double devices = 1;
+    for (MeshAxis axis : axes) {
+      devices *= axis.size();
+    }
+    if (devices > MOST) {
+      throw new UserException(
+          "the mesh "
+              + text(axes)
+              + " has more than "
+              + MOST
+              + " devices, the most that there are");
     }
   }
 

@@ -31,4 +31,25 @@ public record CollectiveUse(
   public long totalBytes() {
     return bytes * count;
   }
+
+  /** The same done so often. */
+  CollectiveUse withCount(long other) {
+    return new CollectiveUse(op, local, global, bytes, other, role, value, source, reason);
+  }
+
+  /** The same done for something else. */
+  CollectiveUse withRole(Role other) {
+    return new CollectiveUse(op, local, global, bytes, count, other, value, source, reason);
+  }
+
+  /** The same in each of several passes. */
+  CollectiveUse times(long passes) {
+    return withCount(count * passes);
+  }
+
+  /** The same in other words. */
+  CollectiveUse withWords(String otherValue, String otherReason) {
+    return new CollectiveUse(
+        op, local, global, bytes, count, role, otherValue, source, otherReason);
+  }
 }

@@ -37,7 +37,7 @@ public final class MeshCheck {
    */
   public static void requireUsed(Mesh mesh, Set<String> inUse) {
     for (MeshAxis axis : mesh.axes()) {
-      if (axis.size() > 1 && !inUse.contains(axis.name())) {
+      if (!inUse.contains(axis.name())) {
         throw new UserException(
             "no annotation uses mesh axis "
                 + axis.name()
@@ -64,7 +64,7 @@ public final class MeshCheck {
                 "the sharding "
                     + shard.spec()
                     + " of %"
-                    + node.input(0).name()
+                    + Shard.annotated(graph, node.input(0)).name()
                     + (source.isEmpty() || source.startsWith("%") ? "" : " at " + source)
                     + " names mesh axis "
                     + axis

@@ -4,23 +4,28 @@ import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.Spec;
 import dev.weft.core.collective.Collective;
+import dev.weft.core.collective.Reducing;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Origin;
+import dev.weft.core.graph.Role;
+import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.CommonSubexpressions;
 import dev.weft.core.op.Repeat;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Rewrites a graph for the devices of a mesh (GSPMD, section 4): every node works on local tensors,
@@ -51,7 +56,11 @@ public final class Partitioner {
   }
 
   /** Why a collective is there. */
-  record Reason(String value, dev.weft.core.graph.TensorType global, Origin origin, String text) {}
+  record Reason(String value, TensorType global, Origin origin, String text) {
+    Reason of(String other) {
+      return new Reason(other, global, origin, text);
+    }
+  }
 
   private final Mesh mesh;
   private final Resharding resharding;
@@ -59,8 +68,16 @@ public final class Partitioner {
   private final Set<String> remarks;
   private final Map<Object, Expanded> expansions = new HashMap<>();
 
-  private Partitioner(Mesh mesh, IdentityHashMap<Value, Reason> reasons, Set<String> remarks) {
+  /** Names that the user knows; other values are called by the forward node that they serve. */
+  private final Set<String> names = new HashSet<>();
+
+  /** Whether this rewrites what an op is made of: its values are not the user's. */
+  private final boolean within;
+
+  private Partitioner(
+      Mesh mesh, IdentityHashMap<Value, Reason> reasons, Set<String> remarks, boolean within) {
     this.mesh = mesh;
+    this.within = within;
     this.resharding = new Resharding(mesh);
     this.reasons = reasons;
     this.remarks = remarks;
@@ -74,9 +91,10 @@ public final class Partitioner {
   /** Rewrites a graph. */
   public static Partitioned partition(Graph program, Mesh mesh, Given given) {
     Graph graph = Means.asSums(program);
-    var partitioner = new Partitioner(mesh, new IdentityHashMap<>(), new LinkedHashSet<>());
+    var partitioner = new Partitioner(mesh, new IdentityHashMap<>(), new LinkedHashSet<>(), false);
     Propagation.Result specs = partitioner.propagate(graph, given);
     Piece piece = partitioner.rewrite(graph, specs, given);
+    names(program, partitioner.names);
     var uses = new ArrayList<CollectiveUse>();
     partitioner.collect(piece.graph(), 1, uses);
     return new Partitioned(
@@ -117,7 +135,7 @@ public final class Partitioner {
   }
 
   void explain(Value local, Reason reason) {
-    reasons.put(local, reason);
+    reasons.putIfAbsent(local, within ? reason.of(reason.origin().forward()) : reason);
   }
 
   Optional<Reason> reason(Value local) {
@@ -164,9 +182,11 @@ public final class Partitioner {
                 ? versions.settled(value, Layout.of(specs.spec(value), mesh))
                 : Layout.of(specs.spec(value), mesh);
       }
-      builder.output(
-          body.convert(value, layout, "the result needs it", body.originOf(value)),
-          donor == null ? null : locals.get(donor));
+      Value local = body.convert(value, layout, "the result needs it", body.originOf(value));
+      Value donated = donor == null ? null : locals.get(donor);
+      // A sum that is scattered at last no longer fills the memory that its parts lay in.
+      boolean fits = donated != null && donated.type().equals(local.type());
+      builder.output(local, fits ? donated : null);
       results.add(layout);
     }
     Graph lean = DeadCode.eliminate(CommonSubexpressions.eliminate(builder.build()));
@@ -199,7 +219,7 @@ public final class Partitioner {
         specs.put(value, outputs.get(i).spec());
       }
     }
-    var inner = new Partitioner(part, reasons, remarks);
+    var inner = new Partitioner(part, reasons, remarks, true);
     var decided = new Given(specs, given, Map.of(), loose);
     Piece piece = inner.rewrite(graph, inner.propagate(graph, decided), decided);
     var uses = new ArrayList<CollectiveUse>();
@@ -210,30 +230,66 @@ public final class Partitioner {
     return expanded;
   }
 
+  private static void names(Graph graph, Set<String> names) {
+    graph.inputValues().forEach(value -> names.add(value.name()));
+    for (Node node : graph.nodes()) {
+      node.outputs().forEach(value -> names.add(value.name()));
+      node.op().bodies().forEach(body -> names(body, names));
+    }
+  }
+
   /** Lists the collectives of a local graph, with how often each is done. */
   void collect(Graph graph, long count, List<CollectiveUse> uses) {
+    Map<Value, Node> producers = graph.producers();
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
         collect(repeat.body(), count * repeat.count(), uses);
       } else if (node.op() instanceof Collective collective) {
-        dev.weft.core.graph.TensorType local = node.input(0).type();
-        Reason reason =
-            reason(node.output(0))
-                .orElse(
-                    new Reason(
-                        node.origin().forward(), local, node.origin(), "parts of one result"));
-        uses.add(
-            new CollectiveUse(
-                collective,
-                local,
-                reason.global(),
-                collective.bytesSent(local),
-                count,
-                reason.origin().role(),
-                reason.value(),
-                reason.origin().source(),
-                reason.text()));
+        uses.add(use(node, collective, count, producer(producers, node.input(0))));
       }
     }
+  }
+
+  /** What makes a value, in a round of a repeat if one does; null for an input. */
+  private static @Nullable Node producer(Map<Value, Node> producers, Value value) {
+    Node node = producers.get(value);
+    if (node != null && node.op() instanceof Repeat repeat) {
+      Value inside = repeat.body().outputValues().get(node.outputs().indexOf(value));
+      Node inner = producer(repeat.body().producers(), inside);
+      return inner == null ? node : inner;
+    }
+    return node;
+  }
+
+  /**
+   * @param producer makes what goes in; null for an input. What is summed is blamed on the node
+   *     that made parts of a sum, what is moved on the node that needs it elsewhere.
+   */
+  private CollectiveUse use(Node node, Collective collective, long count, @Nullable Node producer) {
+    TensorType local = node.input(0).type();
+    Reason reason =
+        reason(node.output(0))
+            .orElse(
+                new Reason(node.origin().forward(), local, node.origin(), "parts of one result"));
+    Origin origin = reason.origin();
+    if (collective instanceof Reducing && producer != null || !hasLine(origin)) {
+      origin = producer != null && hasLine(producer.origin()) ? producer.origin() : node.origin();
+    }
+    boolean known = names.isEmpty() || names.contains(reason.value());
+    return new CollectiveUse(
+        collective,
+        local,
+        reason.global(),
+        collective.bytesSent(local),
+        count,
+        // What is made again is made for the backward.
+        origin.role() == Role.RECOMPUTE ? Role.INPUT_GRADIENT : origin.role(),
+        known ? reason.value() : reason.origin().forward(),
+        origin.source(),
+        reason.text());
+  }
+
+  private static boolean hasLine(Origin origin) {
+    return origin.source().contains(":");
   }
 }

@@ -1,0 +1,173 @@
+package dev.weft.nn.step;
+
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Value;
+import dev.weft.core.shard.Explanation;
+import dev.weft.core.shard.MeshCheck;
+import dev.weft.core.shard.Partitioned;
+import dev.weft.core.shard.Partitioner;
+import dev.weft.core.trace.Parameter;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A training step for the devices of a mesh.
+ *
+ * <p>Parameters, their optimizer slots and what is left of gradients at last lie as {@link
+ * Zero#specs} says. Between micro-batches gradients stay parts of sums, as the backward makes them,
+ * unless ZeRO splits them (stage 2); the last pass folds them, so that collectives can run beside
+ * the rest of its backward. Where slots are split (stage 1) gradients are folded into the same
+ * split, which is all that the update reads. A gradient leaves the last pass in the layout that
+ * {@code norm} and {@code update} take it in, and every other pass in that which the next one
+ * takes.
+ *
+ * @param passes over micro-batches, in order
+ * @param norm see {@link StepGraphs#norm}
+ * @param update see {@link StepGraphs#update}
+ * @param evaluate see {@link StepGraphs#evaluate}
+ */
+public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evaluate) {
+  /**
+   * A graph, whole and for the devices.
+   *
+   * @param program the whole one
+   */
+  public record Half(Graph program, Partitioned partitioned) {
+    /** The layout of the input of that name. */
+    public Layout input(String name) {
+      return partitioned.inputs().get(program.inputValues().indexOf(value(name)));
+    }
+
+    private Value value(String name) {
+      return program.input(name).orElseThrow();
+    }
+  }
+
+  /**
+   * A graph that is run for some micro-batches one after another.
+   *
+   * @param count how many
+   */
+  public record Pass(Half half, int count) {}
+
+  /** The first outputs of {@code micro} are loss and weight, then come gradients. */
+  private static final int GRADIENTS = 2;
+
+  public ShardedStep {
+    passes = List.copyOf(passes);
+  }
+
+  /**
+   * Splits a step over a mesh.
+   *
+   * @param zero the stage of ZeRO, 0 to 3
+   * @param microBatches how many a step has
+   * @throws dev.weft.core.cluster.UserException if no annotation of the model names an axis of the
+   *     mesh, or there is no such stage
+   */
+  public static ShardedStep of(StepGraphs graphs, Mesh mesh, int zero, int microBatches) {
+    MeshCheck.requireUsed(mesh, MeshCheck.axesInUse(graphs.micro()));
+    List<String> slots = slots(graphs);
+    Map<String, Layout> kept = new HashMap<>();
+    Zero.specs(graphs, slots, mesh, zero)
+        .forEach((name, spec) -> kept.put(name, Layout.of(spec, mesh)));
+    if (zero == 1 && !slots.isEmpty()) {
+      for (Parameter parameter : graphs.parameters()) {
+        String name = parameter.name();
+        kept.put(name + ".sum", layout(kept, name + "." + slots.getFirst()));
+      }
+    }
+    return new ShardedStep(
+        passes(graphs, mesh, zero, microBatches, kept),
+        half(graphs.norm(), mesh, kept),
+        half(graphs.update(), mesh, kept),
+        half(graphs.evaluate(), mesh, kept));
+  }
+
+  private static List<Pass> passes(
+      StepGraphs graphs, Mesh mesh, int zero, int microBatches, Map<String, Layout> kept) {
+    Map<Integer, Layout> folded = new HashMap<>();
+    Set<Integer> all = new HashSet<>();
+    for (int i = 0; i < graphs.parameters().size(); i++) {
+      folded.put(GRADIENTS + i, layout(kept, graphs.parameters().get(i).name() + ".sum"));
+      all.add(GRADIENTS + i);
+    }
+    if (microBatches == 1) {
+      return List.of(new Pass(half(graphs.micro(), mesh, kept, folded, Set.of()), 1));
+    }
+    Map<Integer, Layout> between = zero >= 2 ? folded : Map.of();
+    Set<Integer> loose = zero >= 2 ? Set.of() : all;
+    Half first = half(graphs.micro(), mesh, kept, between, loose);
+    Map<String, Layout> added = new HashMap<>(kept);
+    for (int i = 0; i < graphs.parameters().size(); i++) {
+      added.put(
+          graphs.parameters().get(i).name() + ".sum",
+          first.partitioned().outputs().get(GRADIENTS + i));
+    }
+    var passes = new ArrayList<>(List.of(new Pass(first, 1)));
+    if (microBatches > 2) {
+      // What is added onto stays as it lies: outputs take over the memory of accumulators.
+      Half next = half(graphs.microNext(), mesh, added, Map.of(), Set.of());
+      passes.add(new Pass(next, microBatches - 2));
+    }
+    passes.add(new Pass(half(graphs.microNext(), mesh, added, folded, Set.of()), 1));
+    return passes;
+  }
+
+  /** What the optimizer remembers of a parameter, by the inputs of the update. */
+  private static List<String> slots(StepGraphs graphs) {
+    if (graphs.parameters().isEmpty()) {
+      return List.of();
+    }
+    String prefix = graphs.parameters().getFirst().name() + ".";
+    return graphs.update().inputs(Graph.Kind.STATE).stream()
+        .map(Value::name)
+        .filter(name -> name.startsWith(prefix) && name.indexOf('.', prefix.length()) < 0)
+        .map(name -> name.substring(prefix.length()))
+        .toList();
+  }
+
+  private static Half half(Graph graph, Mesh mesh, Map<String, Layout> kept) {
+    return half(graph, mesh, kept, Map.of(), Set.of());
+  }
+
+  private static Half half(
+      Graph graph,
+      Mesh mesh,
+      Map<String, Layout> kept,
+      Map<Integer, Layout> outputs,
+      Set<Integer> loose) {
+    Map<Value, Layout> inputs = new HashMap<>();
+    for (Value input : graph.inputValues()) {
+      @Nullable Layout layout = kept.get(input.name());
+      if (layout != null) {
+        inputs.put(input, layout);
+      }
+    }
+    var given = new Partitioner.Given(Map.of(), inputs, outputs, loose);
+    return new Half(graph, Partitioner.partition(graph, mesh, given));
+  }
+
+  private static Layout layout(Map<String, Layout> kept, String name) {
+    return Objects.requireNonNull(kept.get(name), name);
+  }
+
+  /** What a step comes to, all its micro-batches included; without evaluation. */
+  public Explanation explanation() {
+    Explanation all = new Explanation(List.of(), List.of(), List.of());
+    for (Pass pass : passes) {
+      Half half = pass.half();
+      all = all.and(Explanation.of(half.program(), half.partitioned(), pass.count()));
+    }
+    return all.and(Explanation.of(norm.program(), norm.partitioned()))
+        .and(Explanation.of(update.program(), update.partitioned()));
+  }
+}

@@ -1,0 +1,143 @@
+package dev.weft.nn.step;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Role;
+import dev.weft.core.shard.CollectiveUse;
+import dev.weft.core.shard.Explanation;
+import dev.weft.core.trace.Parameter;
+import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.optimizer.Optimizer;
+import java.util.List;
+import java.util.Objects;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ShardedStepTest {
+  private static final Optimizer ADAMW = new Optimizer.AdamW(0.9, 0.95, 1e-8, 0.1);
+
+  // Weights are far smaller than activations, so that these are what stays in place.
+  private static final StepGraphs GRAPHS =
+      StepGraphs.of(new Gpt(), new ModelConfig(2, 16, 2, 64, 32, 0), 16, DataType.F32, ADAMW, 1);
+
+  private static ShardedStep split(String mesh, int zero, int microBatches) {
+    return ShardedStep.of(GRAPHS, Mesh.parse(mesh), zero, microBatches);
+  }
+
+  private static long parameterBytes() {
+    return GRAPHS.parameters().stream().mapToLong(p -> p.type().bytes()).sum();
+  }
+
+  private static Explanation.Total total(Explanation explanation, Collective.Kind kind) {
+    return Objects.requireNonNull(explanation.totals().get(kind));
+  }
+
+  /** What one graph leaves behind the next one takes as it lies. */
+  @ParameterizedTest
+  @CsvSource({"'data=2,model=2',0,1", "'data=2,model=2',1,3", "data=4,2,2", "'data=3',3,2"})
+  void graphsHandLayoutsOn(String mesh, int zero, int microBatches) {
+    ShardedStep step = split(mesh, zero, microBatches);
+    int all = 0;
+    ShardedStep.Half before = null;
+    for (ShardedStep.Pass pass : step.passes()) {
+      all += pass.count();
+      for (int i = 0; i < GRAPHS.parameters().size(); i++) {
+        Parameter parameter = GRAPHS.parameters().get(i);
+        String name = parameter.name();
+        assertEquals(step.update().input(name), pass.half().input(name), name);
+        if (before != null) {
+          Layout made = before.partitioned().outputs().get(2 + i);
+          assertEquals(made, pass.half().input(name + ".sum"), name);
+        }
+        if (pass.count() > 1) {
+          Layout made = pass.half().partitioned().outputs().get(2 + i);
+          assertEquals(made, pass.half().input(name + ".sum"), name);
+        }
+      }
+      before = pass.half();
+    }
+    assertEquals(microBatches, all);
+    List<Layout> last = Objects.requireNonNull(before).partitioned().outputs();
+    for (int i = 0; i < GRAPHS.parameters().size(); i++) {
+      String name = GRAPHS.parameters().get(i).name();
+      assertEquals(last.get(2 + i), step.norm().input(name + ".sum"), name);
+      assertEquals(last.get(2 + i), step.update().input(name + ".sum"), name);
+      assertEquals(step.update().input(name), step.evaluate().input(name), name);
+    }
+    // Parameters and slots lie as they did when the step is over.
+    List<Layout> outputs = step.update().partitioned().outputs();
+    for (int i = 0; i < outputs.size(); i++) {
+      var donated = Objects.requireNonNull(step.update().program().outputs().get(i).donated());
+      assertEquals(step.update().input(donated.name()), outputs.get(i), donated.name());
+    }
+  }
+
+  @Test
+  void dataParallelReducesEveryGradientOnce() {
+    Explanation explanation = split("data=4", 0, 1).explanation();
+    long bytes = 0;
+    for (CollectiveUse use : explanation.collectives()) {
+      assertEquals(Collective.Kind.ALL_REDUCE, use.op().kind(), use::toString);
+      if (use.local().rank() > 0) {
+        assertEquals(Role.WEIGHT_GRADIENT, use.role(), use::toString);
+        bytes += use.totalBytes();
+      }
+    }
+    // The token table has two gradients, as table and as head.
+    long table = GRAPHS.parameters().getFirst().type().bytes();
+    assertTrue(bytes >= 2 * parameterBytes() * 3 / 4, () -> explanation.collectives().toString());
+    assertTrue(
+        bytes <= 2 * (parameterBytes() + table) * 3 / 4,
+        () -> explanation.collectives().toString());
+  }
+
+  @Test
+  void zeroScattersGradientsAndGathersWeights() {
+    for (int zero = 1; zero <= 2; zero++) {
+      Explanation explanation = split("data=4", zero, 1).explanation();
+      for (CollectiveUse use : explanation.collectives()) {
+        assertTrue(
+            use.op().kind() != Collective.Kind.ALL_REDUCE || use.local().rank() == 0,
+            use::toString);
+      }
+      long scattered = total(explanation, Collective.Kind.REDUCE_SCATTER).bytes();
+      assertTrue(scattered >= parameterBytes() * 3 / 4, explanation::toString);
+      long gathered =
+          explanation.collectives().stream()
+              .filter(u -> u.op().kind() == Collective.Kind.ALL_GATHER)
+              .filter(u -> u.role() == Role.UPDATE)
+              .mapToLong(CollectiveUse::totalBytes)
+              .sum();
+      assertEquals(parameterBytes() * 3 / 4, gathered);
+    }
+  }
+
+  @Test
+  void zeroOfStage3GathersLayerByLayer() {
+    ShardedStep step = split("data=4", 3, 1);
+    assertTrue(step.update().partitioned().collectives().isEmpty());
+    for (CollectiveUse use : step.explanation().collectives()) {
+      // No layers are gathered together: what is gathered has no dim of layers.
+      assertTrue(
+          use.op().kind() != Collective.Kind.ALL_GATHER || !use.value().contains("*"),
+          use::toString);
+    }
+  }
+
+  @Test
+  void axesThatNoAnnotationNamesAreRefused() {
+    String message =
+        assertThrows(UserException.class, () -> split("data=2,pipe=2", 0, 1)).getMessage();
+    assertTrue(message.contains("pipe") && message.contains("data, model, sequence"), message);
+    assertThrows(UserException.class, () -> split("data=2", 4, 1));
+  }
+}
