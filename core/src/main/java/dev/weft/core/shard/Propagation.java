@@ -117,14 +117,23 @@ public final class Propagation {
   }
 
   private void fix(Value value, Spec spec, String origin) {
-    Entry entry = entry(value);
     Spec fitting = spec.on(mesh);
     for (int dim = 0; dim < spec.rank(); dim++) {
-      if (fitting.dims().get(dim) instanceof DimSpec.Split split && !entry.fixed[dim]) {
-        entry.fixed[dim] = true;
-        entry.axes.set(dim, split.axes());
-        entry.origin = origin;
+      if (fitting.dims().get(dim) instanceof DimSpec.Split split) {
+        fix(value, dim, split.axes(), origin);
       }
+    }
+  }
+
+  /**
+   * What is said first of a dim holds, and what is said first of an axis, for it splits one dim.
+   */
+  private void fix(Value value, int dim, List<String> axes, String origin) {
+    Entry entry = entry(value);
+    if (!entry.fixed[dim] && axes.stream().noneMatch(entry::uses)) {
+      entry.fixed[dim] = true;
+      entry.axes.set(dim, axes);
+      entry.origin = origin;
     }
   }
 
@@ -156,10 +165,7 @@ public final class Propagation {
       int shift = repeat.isStacked(i) ? 1 : 0;
       for (int dim = 0; dim < argument.type().rank(); dim++) {
         if (outer.fixed[dim + shift]) {
-          Entry inner = entry(argument);
-          inner.fixed[dim] = true;
-          inner.axes.set(dim, outer.axes.get(dim + shift));
-          inner.origin = outer.origin;
+          fix(argument, dim, outer.axes.get(dim + shift), outer.origin);
         }
       }
     }
