@@ -41,23 +41,7 @@ class MoeTest {
   @CsvSource({"9", "0.7"})
   void gradientsAreThoseOfFiniteDifferences(double factor) {
     StepGraphs graphs = graphs(2, factor, 0.3);
-    Tensors tensors = tensors(graphs);
-    List<Literal> found = tensors.run(graphs.micro());
-    for (int i = 0; i < graphs.parameters().size(); i++) {
-      String name = graphs.parameters().get(i).name();
-      double[] gradient = found.get(2 + i).doubles();
-      for (int element = 0; element < gradient.length; element += 3) {
-        double up = tensors.shifted(graphs.micro(), name, element, 1e-5);
-        double down = tensors.shifted(graphs.micro(), name, element, -1e-5);
-        double expected = (up - down) / 2e-5;
-        int at = element;
-        assertEquals(
-            expected,
-            gradient[element],
-            1e-6 * (1 + Math.abs(expected)),
-            () -> "by element " + at + " of " + name);
-      }
-    }
+    tensors(graphs).checkGradients(graphs);
   }
 
   @Test

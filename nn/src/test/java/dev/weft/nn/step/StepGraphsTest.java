@@ -54,7 +54,7 @@ class StepGraphsTest {
   @ValueSource(doubles = {0, 0.3})
   void gradientsOfAWholeModelAreThoseOfFiniteDifferences(double dropout) {
     StepGraphs graphs = graphs(2, dropout, DataType.F64, 0);
-    checkGradients(graphs, tensors(graphs));
+    tensors(graphs).checkGradients(graphs);
   }
 
   @Test
@@ -80,26 +80,7 @@ class StepGraphsTest {
         "features",
         Literal.of(TensorType.of(DataType.F64, 3, 2), new double[] {1, -2, 0.5, 0.3, -1, 0.7}));
     tensors.whole("labels", new long[] {3}, 2, 0, 1);
-    checkGradients(graphs, tensors);
-  }
-
-  private static void checkGradients(StepGraphs graphs, Tensors tensors) {
-    List<Literal> found = tensors.run(graphs.micro());
-    for (int i = 0; i < graphs.parameters().size(); i++) {
-      String name = graphs.parameters().get(i).name();
-      double[] gradient = found.get(2 + i).doubles();
-      for (int element = 0; element < gradient.length; element++) {
-        double up = tensors.shifted(graphs.micro(), name, element, 1e-5);
-        double down = tensors.shifted(graphs.micro(), name, element, -1e-5);
-        double expected = (up - down) / 2e-5;
-        int at = element;
-        assertEquals(
-            expected,
-            gradient[element],
-            1e-6 * (1 + Math.abs(expected)),
-            () -> "by element " + at + " of " + name);
-      }
-    }
+    tensors.checkGradients(graphs);
   }
 
   /** Dropout masks follow the row in the whole batch, not in the micro-batch. */

@@ -1,5 +1,7 @@
 package dev.weft.nn.step;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
@@ -15,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Random;
 
 /** Tensors by name: what a trainer keeps, in plain Java. */
 final class Tensors {
@@ -88,14 +91,40 @@ final class Tensors {
     return results;
   }
 
-  /** Runs a graph with one element of one tensor moved by a step. */
-  double shifted(Graph graph, String name, int element, double step) {
+  /**
+   * Checks the gradients of a step by central differences of its loss along random directions, some
+   * for each parameter: an element that is wrong shows in all of them.
+   */
+  void checkGradients(StepGraphs graphs) {
+    double step = 1e-6;
+    List<Literal> found = run(graphs.micro());
+    var random = new Random(6);
+    for (int i = 0; i < graphs.parameters().size(); i++) {
+      String name = graphs.parameters().get(i).name();
+      double[] gradient = found.get(2 + i).doubles();
+      for (int round = 0; round < 3; round++) {
+        double[] direction = random.doubles(gradient.length, -2, 2).toArray();
+        double slope = 0;
+        for (int element = 0; element < gradient.length; element++) {
+          slope += gradient[element] * direction[element];
+        }
+        double up = lossAfter(graphs, name, direction, step);
+        double down = lossAfter(graphs, name, direction, -step);
+        double expected = (up - down) / (2 * step);
+        assertEquals(expected, slope, 1e-6 * (1 + Math.abs(expected)), name);
+      }
+    }
+  }
+
+  private double lossAfter(StepGraphs graphs, String name, double[] direction, double step) {
     Literal before = get(name);
-    double[] changed = before.doubles().clone();
-    changed[element] += step;
-    put(name, Literal.of(before.type(), changed));
-    double result = run(graph).getFirst().doubles()[0];
+    double[] moved = before.doubles().clone();
+    for (int element = 0; element < moved.length; element++) {
+      moved[element] += step * direction[element];
+    }
+    put(name, Literal.of(before.type(), moved));
+    double loss = run(graphs.micro()).getFirst().doubles()[0];
     put(name, before);
-    return result;
+    return loss;
   }
 }

@@ -55,19 +55,7 @@ class UnetTest {
   @Test
   void gradientsAreThoseOfFiniteDifferences() {
     StepGraphs graphs = graphs(new Unet(2, 1, CLASSES), 2, 1, 4, 6);
-    Tensors tensors = tensors(graphs, 2, 1, 4, 6);
-    List<Literal> found = tensors.run(graphs.micro());
-    for (int i = 0; i < graphs.parameters().size(); i++) {
-      String name = graphs.parameters().get(i).name();
-      double[] gradient = found.get(2 + i).doubles();
-      // The first and the last of each tell a wrong one from a right one.
-      for (int element : new int[] {0, gradient.length - 1}) {
-        double up = tensors.shifted(graphs.micro(), name, element, 1e-6);
-        double down = tensors.shifted(graphs.micro(), name, element, -1e-6);
-        double expected = (up - down) / 2e-6;
-        assertEquals(expected, gradient[element], 1e-5 * (1 + Math.abs(expected)), name);
-      }
-    }
+    tensors(graphs, 2, 1, 4, 6).checkGradients(graphs);
   }
 
   @Test
