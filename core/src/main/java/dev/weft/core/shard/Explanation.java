@@ -174,7 +174,12 @@ public record Explanation(
    * node makes, too.
    */
   private static final class WeightGradients {
-    private final Set<String> names = new HashSet<>();
+    private final Set<Value> found = new HashSet<>();
+
+    /** Names with types: those in bodies of repeats are not alone. */
+    private final Set<String> late = new HashSet<>();
+
+    private final Set<String> early = new HashSet<>();
 
     WeightGradients(Graph program) {
       Map<Value, Node> producers = program.producers();
@@ -192,29 +197,41 @@ public record Explanation(
     private void find(Graph graph, IntPredicate wanted) {
       Map<Value, List<Node>> consumers = graph.consumers();
       List<Value> outputs = graph.outputValues();
-      for (Node node : graph.nodes()) {
+      Set<Value> used = new HashSet<>(outputs);
+      used.addAll(consumers.keySet());
+      for (Node node : graph.nodes().reversed()) {
         for (Value value : node.outputs()) {
-          List<Node> readers = consumers.getOrDefault(value, List.of());
-          boolean used = !readers.isEmpty() || outputs.contains(value);
-          if (used
-              && readers.stream().allMatch(n -> n.origin().role() == Role.WEIGHT_GRADIENT)
-              && IntStream.range(0, outputs.size())
-                  .filter(i -> outputs.get(i) == value)
-                  .allMatch(wanted)) {
-            names.add(value.name());
+          boolean only =
+              used.contains(value)
+                  && consumers.getOrDefault(value, List.of()).stream()
+                      .flatMap(reader -> reader.outputs().stream())
+                      .allMatch(v -> found.contains(v) || !used.contains(v))
+                  && IntStream.range(0, outputs.size())
+                      .filter(i -> outputs.get(i) == value)
+                      .allMatch(wanted);
+          if (only) {
+            found.add(value);
           }
+          (only ? late : early).add(key(value.name(), value.type()));
         }
       }
       for (Node node : graph.nodes()) {
         if (node.op() instanceof Repeat repeat) {
-          find(repeat.body(), i -> i >= repeat.carried() && names.contains(node.output(i).name()));
+          find(repeat.body(), i -> i >= repeat.carried() && found.contains(node.output(i)));
         }
       }
     }
 
+    private static String key(String name, TensorType type) {
+      return name + ": " + type;
+    }
+
     CollectiveUse named(CollectiveUse use) {
-      boolean late = use.op() instanceof Reducing && use.role() != Role.UPDATE;
-      return late && names.contains(use.value()) ? use.withRole(Role.WEIGHT_GRADIENT) : use;
+      String key = key(use.value(), use.global());
+      boolean only = late.contains(key) && !early.contains(key);
+      return only && use.op() instanceof Reducing && use.role() != Role.UPDATE
+          ? use.withRole(Role.WEIGHT_GRADIENT)
+          : use;
     }
   }
 

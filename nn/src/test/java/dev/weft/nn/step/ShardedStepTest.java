@@ -100,6 +100,29 @@ class ShardedStepTest {
         () -> explanation.collectives().toString());
   }
 
+  /** Megatron's layout: two sums of activations per block forward, two backward. */
+  @Test
+  void tensorParallelReducesTwiceEachWay() {
+    // Weights are larger than activations.
+    var config = new ModelConfig(2, 64, 4, 16, 32, 0);
+    StepGraphs wide = StepGraphs.of(new Gpt(), config, 2, DataType.F32, ADAMW, 1);
+    Explanation explanation = ShardedStep.of(wide, Mesh.parse("model=2"), 0, 1).explanation();
+    int blocks = 2;
+    assertEquals(2 * blocks, sums(explanation, Role.FORWARD, "h\\..*"));
+    assertEquals(2 * blocks, sums(explanation, Role.INPUT_GRADIENT, ".*"));
+    assertEquals(0, sums(explanation, Role.WEIGHT_GRADIENT, ".*"));
+  }
+
+  /** How often rounds all-reduce activations [2, 16, 64]. */
+  private static long sums(Explanation explanation, Role role, String value) {
+    return explanation.collectives().stream()
+        .filter(u -> u.op().kind() == Collective.Kind.ALL_REDUCE)
+        .filter(u -> u.global().elements() == 2 * 16 * 64 && u.count() > 1)
+        .filter(u -> u.role() == role && u.value().matches(value))
+        .mapToLong(CollectiveUse::count)
+        .sum();
+  }
+
   @Test
   void zeroScattersGradientsAndGathersWeights() {
     for (int zero = 1; zero <= 2; zero++) {
