@@ -46,13 +46,21 @@ final class ConfigOptions {
           Map.entry("log-every", "steps between lines of metrics"),
           Map.entry("optimizer", "adamw or sgd"),
           Map.entry("threads", "cores used; 0 for all"),
-          Map.entry("device-memory", "most memory of the device, like 4GiB"));
+          Map.entry("device-memory", "most memory of all devices, like 4GiB"),
+          Map.entry(
+              "devices",
+              "devices that train together, embedded in this process; 0 for as the mesh says"),
+          Map.entry("mesh", "how they stand, like data=2,model=2; all along data if not said"),
+          Map.entry("zero", "ZeRO stage 0 to 3: what is split over data besides the batch"));
 
   private ConfigOptions() {}
 
   static void addTo(CommandLine command) {
     ObjectNode defaults = TrainConfig.DEFAULT.toTree();
     for (String key : TrainConfig.keys()) {
+      if (command.getCommandSpec().findOption("--" + key) != null) {
+        continue;
+      }
       JsonNode value = defaults.get(key);
       OptionSpec.Builder option =
           OptionSpec.builder("--" + key)

@@ -53,13 +53,6 @@ final class ExplainCommand implements Callable<Integer> {
       description = "the mesh, like data=2,model=4")
   String mesh;
 
-  @Option(
-      names = "--zero",
-      defaultValue = "0",
-      paramLabel = "STAGE",
-      description = "what is split over data: 1 optimizer, 2 gradients too, 3 parameters too (0)")
-  int zero;
-
   @Option(names = "--format", defaultValue = "text", description = "text or json")
   EvalCommand.Format format;
 
@@ -84,17 +77,15 @@ final class ExplainCommand implements Callable<Integer> {
             trained.parameterType(),
             trained.optimizer(),
             trained.clip());
-    return ShardedStep.of(graphs, devices, zero, trained.microBatches()).explanation();
+    return ShardedStep.of(graphs, devices, config.zero(), trained.microBatches()).explanation();
   }
 
   private Explanation ofFile(Path file, Mesh devices) {
     for (String option : TrainConfig.keys()) {
-      if (spec.commandLine().getParseResult().hasMatchedOption("--" + option)) {
+      if (!option.equals("mesh")
+          && spec.commandLine().getParseResult().hasMatchedOption("--" + option)) {
         throw new UserException("--" + option + " is for models: leave it or --graph out");
       }
-    }
-    if (spec.commandLine().getParseResult().hasMatchedOption("--zero")) {
-      throw new UserException("--zero is for models: leave it or --graph out");
     }
     Graph program = read(file);
     MeshCheck.requireKnown(program, devices);

@@ -86,19 +86,19 @@ final class ImageTask implements Task {
   }
 
   @Override
-  public String glance(Session session) {
+  public String glance(Learner session) {
     return words(measured(session));
   }
 
   @Override
-  public String measure(Session session, ObjectNode summary) {
+  public String measure(Learner session, ObjectNode summary) {
     Map<String, Double> measured = measured(session);
-    summary.put("validation_loss_per_pixel", measured.get(Session.LOSS));
+    summary.put("validation_loss_per_pixel", measured.get(Learner.LOSS));
     summary.put(Unet.PIXEL_ACCURACY, measured.get(Unet.PIXEL_ACCURACY));
     return words(measured);
   }
 
-  private Map<String, Double> measured(Session session) {
+  private Map<String, Double> measured(Learner session) {
     return session.measure(
         images.heldOutBatches(),
         (batch, input) ->
@@ -109,7 +109,7 @@ final class ImageTask implements Task {
   private static String words(Map<String, Double> measured) {
     return "validation loss %.4f nats per pixel, %.2f %% of pixels right"
         .formatted(
-            Objects.requireNonNull(measured.get(Session.LOSS)),
+            Objects.requireNonNull(measured.get(Learner.LOSS)),
             100 * Objects.requireNonNull(measured.get(Unet.PIXEL_ACCURACY)));
   }
 }

@@ -20,7 +20,6 @@ import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.Safetensors;
 import dev.weft.runtime.checkpoint.TensorData;
-import dev.weft.runtime.data.EvaluationWindows;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -31,17 +30,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** A model on a device with its optimizer: computes steps, evaluates, saves and restores. */
-public final class Session implements AutoCloseable {
-  /** The name of the mean loss among what is measured. */
-  public static final String LOSS = "loss";
-
-  /** What one step came to. */
-  public record StepResult(double loss, double gradientNorm) {}
-
+public final class Session implements Learner {
   /**
    * What a session trains.
    *
@@ -204,7 +196,7 @@ public final class Session implements AutoCloseable {
     return device.load(graph, bound);
   }
 
-  /** Gives all parameters their first values. */
+  @Override
   public void initialize() {
     for (Parameter parameter : graphs.parameters()) {
       Initialization.fill(parameter, spec.seed(), buffer(parameter.name()).segment());
@@ -224,18 +216,7 @@ public final class Session implements AutoCloseable {
     return buffer(name);
   }
 
-  /** Writes a micro-batch's data into the device's memory. */
-  @FunctionalInterface
-  public interface BatchSource {
-    void load(int microBatch, Function<String, MemorySegment> input);
-  }
-
-  /**
-   * One step of training.
-   *
-   * @param step counting from 1
-   * @throws NonFiniteException if the loss or the gradient is no number; parameters are unchanged
-   */
+  @Override
   public StepResult step(long step, double learningRate, BatchSource batches) {
     setLong("fact.seed", spec.seed());
     setLong("fact.step", step);
@@ -270,15 +251,7 @@ public final class Session implements AutoCloseable {
     return spec.data().firstEntry().getValue().size(0);
   }
 
-  /** The mean loss over batches of data, without training on them. */
-  public double evaluate(int batches, BatchSource source) {
-    return Objects.requireNonNull(measure(batches, source).get(LOSS));
-  }
-
-  /**
-   * Means over batches of data, without training on them: the loss, under {@link #LOSS}, and what
-   * the model measures besides, by name.
-   */
+  @Override
   public SequencedMap<String, Double> measure(int batches, BatchSource source) {
     var names = new ArrayList<>(List.of(LOSS));
     names.addAll(graphs.measures());
@@ -300,13 +273,6 @@ public final class Session implements AutoCloseable {
     return means;
   }
 
-  /** The mean loss per token over windows. */
-  public double evaluate(EvaluationWindows windows) {
-    return evaluate(
-        Math.toIntExact(windows.batches()),
-        (batch, input) -> windows.fill(batch, input.apply("tokens"), input.apply("targets")));
-  }
-
   /** Has all steps from now on time each call. */
   public void startProfile() {
     executables().forEach(Executable::startProfile);
@@ -317,14 +283,34 @@ public final class Session implements AutoCloseable {
     return executables().stream().flatMap(e -> e.profile().stream()).toList();
   }
 
-  /** Floating point operations of one step. */
+  @Override
   public double flopsPerStep() {
     return micro.flops() * spec.microBatches() + norm.flops() + update.flops();
   }
 
-  /** The most bytes that training will hold, known before the first step. */
+  @Override
   public Bytes predictedPeak() {
     return predictedPeak;
+  }
+
+  @Override
+  public Bytes memory() {
+    return device.memory().current();
+  }
+
+  @Override
+  public Bytes peakMemory() {
+    return device.memory().peak();
+  }
+
+  @Override
+  public int threads() {
+    return device.threads();
+  }
+
+  @Override
+  public Map<String, Route> routes() {
+    return device.routes().used();
   }
 
   private Bytes predictPeak() {
@@ -337,7 +323,7 @@ public final class Session implements AutoCloseable {
     return device.memory().current().plus(Bytes.of(pages(scratch) + constants));
   }
 
-  private static long pages(long bytes) {
+  static long pages(long bytes) {
     return Math.max(4096, Math.ceilDiv(bytes, 4096L) * 4096);
   }
 
@@ -349,7 +335,7 @@ public final class Session implements AutoCloseable {
     return all;
   }
 
-  /** Parameters by the names of their layers' parts, not copied. */
+  @Override
   public SequencedMap<String, TensorData> model() {
     var tensors = new LinkedHashMap<String, TensorData>();
     for (Parameter parameter : graphs.parameters()) {
@@ -358,7 +344,7 @@ public final class Session implements AutoCloseable {
     return tensors;
   }
 
-  /** The optimizer's tensors by parameter and slot, not copied. */
+  @Override
   public SequencedMap<String, TensorData> optimizer() {
     var tensors = new LinkedHashMap<String, TensorData>();
     for (Parameter parameter : graphs.parameters()) {
@@ -370,7 +356,7 @@ public final class Session implements AutoCloseable {
     return tensors;
   }
 
-  private static void slices(
+  static void slices(
       Parameter parameter, MemorySegment whole, String suffix, Map<String, TensorData> tensors) {
     long bytes = parameter.sliceType().bytes();
     long offset = 0;
@@ -381,11 +367,7 @@ public final class Session implements AutoCloseable {
     }
   }
 
-  /**
-   * Takes over a checkpoint's parameters, and the optimizer's tensors where asked for.
-   *
-   * @throws dev.weft.core.cluster.UserException if it is damaged or of another model
-   */
+  @Override
   public void restore(Checkpoint checkpoint, boolean withOptimizer) {
     restore(checkpoint.model(), model());
     if (withOptimizer) {
@@ -393,7 +375,7 @@ public final class Session implements AutoCloseable {
     }
   }
 
-  private static void restore(Safetensors file, Map<String, TensorData> targets) {
+  static void restore(Safetensors file, Map<String, TensorData> targets) {
     var types = new LinkedHashMap<String, TensorType>();
     targets.forEach((name, tensor) -> types.put(name, tensor.type()));
     file.require(types);
@@ -408,7 +390,7 @@ public final class Session implements AutoCloseable {
     buffer.segment().set(ValueLayout.JAVA_FLOAT, 0, value);
   }
 
-  private static double scalar(DeviceBuffer buffer) {
+  static double scalar(DeviceBuffer buffer) {
     return buffer.type().dtype() == DataType.F64
         ? buffer.segment().get(ValueLayout.JAVA_DOUBLE, 0)
         : buffer.segment().get(ValueLayout.JAVA_FLOAT, 0);

@@ -11,6 +11,8 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
@@ -53,8 +55,13 @@ import java.util.stream.Collectors;
  * @param keep checkpoints kept
  * @param evalEvery steps between evaluations; 0 for one at the end
  * @param threads cores used; 0 for all, at most 1024
- * @param deviceMemory the most memory of the device, {@code 4GiB}; empty for nine tenths of the
- *     machine's
+ * @param deviceMemory the most memory of all devices together, {@code 4GiB}; empty for nine tenths
+ *     of the machine's
+ * @param devices that train together, each on a thread of this process; 0 for as many as the mesh
+ *     has, one without a mesh
+ * @param mesh how they stand, {@code data=2,model=2}; empty for all along {@code data}
+ * @param zero the stage of ZeRO: optimizer state, gradients and weights split over {@code data}
+ *     from stage 1, 2 and 3 on
  */
 public record TrainConfig(
     String name,
@@ -86,7 +93,10 @@ public record TrainConfig(
     int logEvery,
     String optimizer,
     int threads,
-    String deviceMemory) {
+    String deviceMemory,
+    int devices,
+    String mesh,
+    int zero) {
 
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
@@ -120,7 +130,10 @@ public record TrainConfig(
           10,
           "adamw",
           0,
-          "");
+          "",
+          0,
+          "",
+          0);
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -161,6 +174,23 @@ public record TrainConfig(
     atLeast("eval-every", evalEvery, 0);
     atLeast("log-every", logEvery, 1);
     atLeast("threads", threads, 0);
+    atLeast("devices", devices, 0);
+    atLeast("zero", zero, 0);
+    if (zero > 3) {
+      throw new UserException("zero must be a stage from 0 to 3, found " + zero);
+    }
+    if (zero > 0 && devices <= 1 && mesh.isEmpty()) {
+      throw new UserException(
+          "zero " + zero + " splits over several devices: add --devices 2 or more");
+    }
+    if (!mesh.isEmpty() && devices > 0 && Mesh.parse(mesh).size() != devices) {
+      throw new UserException(
+          "the mesh %s stands for %d devices, --devices says %d"
+              .formatted(mesh, Mesh.parse(mesh).size(), devices));
+    }
+    if (devices > MOST_THREADS) {
+      throw new UserException("devices must be at most " + MOST_THREADS + ", found " + devices);
+    }
     if (threads > MOST_THREADS) {
       throw new UserException("threads must be at most " + MOST_THREADS + ", found " + threads);
     }
@@ -375,6 +405,13 @@ public record TrainConfig(
         vocabulary,
         dropout,
         new Experts(experts, capacityFactor, balanceWeight));
+  }
+
+  /** How the devices stand. */
+  public Mesh resolvedMesh() {
+    return mesh.isEmpty()
+        ? new Mesh(List.of(new MeshAxis("data", Math.max(1, devices))))
+        : Mesh.parse(mesh);
   }
 
   /** The type that the model computes in. */

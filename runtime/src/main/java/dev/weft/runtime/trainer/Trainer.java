@@ -33,7 +33,7 @@ public final class Trainer implements AutoCloseable {
 
   private final TrainConfig config;
   private final Task task;
-  private final Session session;
+  private final Learner session;
   private final double matmulPeak;
   private final Start start;
 
@@ -49,7 +49,7 @@ public final class Trainer implements AutoCloseable {
         Machine.matmulPeak(
             config.computeType(),
             config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads());
-    this.session = Session.open(config, resumed == null ? Map.of() : routes(resumed));
+    this.session = Learner.open(config, resumed == null ? Map.of() : routes(resumed));
     try {
       this.start = resumed == null ? begin() : restore(resumed);
     } catch (RuntimeException e) {
@@ -122,7 +122,7 @@ public final class Trainer implements AutoCloseable {
       while (step < config.steps() && !ending) {
         step++;
         double rate = schedule.rate(step);
-        Session.StepResult result =
+        Learner.StepResult result =
             session.step(
                 step,
                 rate,
@@ -152,7 +152,7 @@ public final class Trainer implements AutoCloseable {
                   task.unitsPerStep() / seconds,
                   flops,
                   flops / matmulPeak,
-                  session.device().memory().current().count(),
+                  session.memory().count(),
                   start.seconds() + (now - began) * 1e-9,
                   (config.steps() - step) * seconds);
           if (due) {
@@ -185,7 +185,7 @@ public final class Trainer implements AutoCloseable {
     summary.put("steps", step);
     summary.put(task.unit(), step * task.unitsPerStep());
     summary.put("seconds", trained);
-    summary.put("peak_memory_bytes", session.device().memory().peak().count());
+    summary.put("peak_memory_bytes", session.peakMemory().count());
     summary.put("predicted_peak_memory_bytes", session.predictedPeak().count());
     run.writeSummary(summary);
     return new Summary(true, step, result);
@@ -207,12 +207,12 @@ public final class Trainer implements AutoCloseable {
   private Checkpoint.Content content(long step) {
     ObjectNode state = JSON.createObjectNode();
     state.put("data", task.identity());
-    state.put("threads", session.device().threads());
+    state.put("threads", session.threads());
     state.put("libtorch", Torch.instance().version().toString());
     state.put("blas", Torch.instance().blas());
     state.put("seconds", trained);
     ObjectNode routes = state.putObject("routes");
-    session.device().routes().used().forEach((op, route) -> routes.put(op, route.toString()));
+    session.routes().forEach((op, route) -> routes.put(op, route.toString()));
     state.set("config", config.toTree());
     return new Checkpoint.Content(step, session.model(), session.optimizer(), state);
   }
@@ -266,7 +266,7 @@ public final class Trainer implements AutoCloseable {
       same(
           "number of threads (--threads)",
           state.path("threads").asText(),
-          Integer.toString(session.device().threads()));
+          Integer.toString(session.threads()));
       same(
           "libtorch version (WEFT_LIBTORCH)",
           state.path("libtorch").asText(),

@@ -1,0 +1,104 @@
+package dev.weft.runtime.trainer;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.engine.program.Route;
+import dev.weft.runtime.checkpoint.Checkpoint;
+import dev.weft.runtime.checkpoint.TensorData;
+import dev.weft.runtime.data.EvaluationWindows;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SequencedMap;
+import java.util.function.Function;
+
+/**
+ * A model with its optimizer, on one device or on all devices of a mesh: computes steps, evaluates,
+ * saves and restores.
+ */
+public sealed interface Learner extends AutoCloseable permits Session, MeshSession {
+  /** The name of the mean loss among what is measured. */
+  String LOSS = "loss";
+
+  /** What one step came to. */
+  record StepResult(double loss, double gradientNorm) {}
+
+  /** Writes a micro-batch's data into memory. */
+  @FunctionalInterface
+  interface BatchSource {
+    void load(int microBatch, Function<String, MemorySegment> input);
+  }
+
+  /**
+   * The learner of a configuration: on one device, or on as many as it names.
+   *
+   * @param routes of ops as a run before had them; others are chosen by measurement
+   */
+  static Learner open(TrainConfig config, Map<String, Route> routes) {
+    return config.devices() <= 1 && config.mesh().isEmpty()
+        ? Session.open(config, routes)
+        : MeshSession.open(config, routes);
+  }
+
+  /** Gives all parameters their first values. */
+  void initialize();
+
+  /**
+   * One step of training.
+   *
+   * @param step counting from 1
+   * @throws NonFiniteException if the loss or the gradient is no number; parameters are unchanged
+   */
+  StepResult step(long step, double learningRate, BatchSource batches);
+
+  /**
+   * Means over batches of data, without training on them: the loss, under {@link #LOSS}, and what
+   * the model measures besides, by name.
+   */
+  SequencedMap<String, Double> measure(int batches, BatchSource source);
+
+  /** The mean loss over batches of data, without training on them. */
+  default double evaluate(int batches, BatchSource source) {
+    return Objects.requireNonNull(measure(batches, source).get(LOSS));
+  }
+
+  /** The mean loss per token over windows. */
+  default double evaluate(EvaluationWindows windows) {
+    return evaluate(
+        Math.toIntExact(windows.batches()),
+        (batch, input) -> windows.fill(batch, input.apply("tokens"), input.apply("targets")));
+  }
+
+  /** Floating point operations of one step, on all devices together. */
+  double flopsPerStep();
+
+  /** The memory of a device that is held now; of several devices that which holds most. */
+  Bytes memory();
+
+  /** The most that was ever held. */
+  Bytes peakMemory();
+
+  /** The most bytes that training will hold on a device, known before the first step. */
+  Bytes predictedPeak();
+
+  /** Cores used by all devices together. */
+  int threads();
+
+  /** How ops were computed so far, by op. */
+  Map<String, Route> routes();
+
+  /** Parameters by the names of their layers' parts. */
+  SequencedMap<String, TensorData> model();
+
+  /** The optimizer's tensors by parameter and slot. */
+  SequencedMap<String, TensorData> optimizer();
+
+  /**
+   * Takes over a checkpoint's parameters, and the optimizer's tensors where asked for.
+   *
+   * @throws dev.weft.core.cluster.UserException if it is damaged or of another model
+   */
+  void restore(Checkpoint checkpoint, boolean withOptimizer);
+
+  @Override
+  void close();
+}
