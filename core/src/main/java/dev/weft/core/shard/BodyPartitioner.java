@@ -10,7 +10,9 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Origin;
 import dev.weft.core.graph.Role;
+import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
+import dev.weft.core.op.Broadcast;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.op.Shard;
 import java.util.ArrayList;
@@ -18,6 +20,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -39,6 +42,9 @@ final class BodyPartitioner {
   private final Map<Value, Origin> origins = new HashMap<>();
   private final Map<Made, Value> made = new HashMap<>();
   private final Map<Value, List<Node>> readers = new HashMap<>();
+
+  /** What repeats a smaller tensor: cheaper made again elsewhere than moved there. */
+  private final Map<Value, Node> broadcasts = new HashMap<>();
 
   BodyPartitioner(
       Partitioner partitioner, Propagation.Result specs, Builder builder, Versions versions) {
@@ -105,7 +111,10 @@ final class BodyPartitioner {
     Value input = node.input(0);
     Value output = node.output(0);
     Layout goal = Layout.of(spec(output), partitioner.mesh());
-    if (node.origin().role() != Role.FORWARD && versions(input).getFirst().layout().isPartial()) {
+    Role role = node.origin().role();
+    // Nor is a weight's gradient moved before the optimizer, or what it is added to, asks for it.
+    if (role == Role.WEIGHT_GRADIENT
+        || role != Role.FORWARD && versions(input).getFirst().layout().isPartial()) {
       versions.alias(output, input);
       return;
     }
@@ -134,6 +143,9 @@ final class BodyPartitioner {
             ? split.emit(inputs)
             : inline(node, choice.expansion().piece().graph(), split.masked(inputs));
     builder.origin(before);
+    if (node.op() instanceof Broadcast) {
+      broadcasts.put(node.output(0), node);
+    }
     for (int i = 0; i < outputs.size(); i++) {
       versions.add(node.output(i), choice.outputs().get(i), outputs.get(i));
     }
@@ -178,7 +190,7 @@ final class BodyPartitioner {
       }
       best = Math.min(best, cost);
     }
-    return best;
+    return Math.min(best, costAgain(value, layout));
   }
 
   /** Whether some reader of a sum that is partial over an axis can do nothing with parts. */
@@ -223,6 +235,9 @@ final class BodyPartitioner {
     if (from == null || chain == null) {
       throw new IllegalStateException(value + " is in no layout");
     }
+    if (costAgain(value, layout) < chain.cost()) {
+      return again(value, layout, reason, origin);
+    }
     Value local = from.local();
     Origin before = builder.origin(origin);
     for (Resharding.Step step : chain.steps()) {
@@ -236,6 +251,40 @@ final class BodyPartitioner {
     }
     builder.origin(before);
     return local;
+  }
+
+  /** What it costs to make a value anew in a layout; infinite where that is not to be done. */
+  private double costAgain(Value value, Layout layout) {
+    Node maker = broadcasts.get(value);
+    if (maker == null || layout.isPartial()) {
+      return Double.POSITIVE_INFINITY;
+    }
+    Value source = maker.input(0);
+    Layout before = repeated(maker, layout);
+    double best = costAgain(source, before);
+    for (Versions.Version version : versions(source)) {
+      Resharding.Chain chain =
+          partitioner.resharding().chain(source.type(), version.layout(), before);
+      best = Math.min(best, chain.cost());
+    }
+    return best;
+  }
+
+  private Value again(Value value, Layout layout, String reason, Origin origin) {
+    Node maker = Objects.requireNonNull(broadcasts.get(value));
+    Value source = convert(maker.input(0), repeated(maker, layout), reason, origin);
+    TensorType type = partitioner.resharding().local(value.type(), layout);
+    Origin before = builder.origin(maker.origin());
+    Value local = once(maker.op().local(List.of(type)), source, value.name());
+    builder.origin(before);
+    versions.add(value, layout, local);
+    return local;
+  }
+
+  /** How what a broadcast repeats must lie for the result to lie so. */
+  private static Layout repeated(Node maker, Layout layout) {
+    List<Integer> dims = ((Broadcast) maker.op()).dims();
+    return new Layout(dims.stream().map(layout::axes).toList(), Map.of());
   }
 
   private void remark(Value value, Resharding.Step step, Origin origin) {

@@ -12,6 +12,7 @@ import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Composite;
+import dev.weft.core.op.Embedding;
 import dev.weft.core.op.Expansion;
 import dev.weft.core.op.SelfSplitting;
 import java.util.ArrayList;
@@ -30,6 +31,9 @@ final class Choices {
 
   /** Bytes of memory moved whose repetition weighs as much as a byte sent. */
   private static final double MEMORY_PER_BYTE = 20;
+
+  /** How much a table of a split vocabulary weighs, if devices that look up the same gather it. */
+  private static final double TABLE = 1e6;
 
   /** The most combinations that are priced for a node. */
   private static final int MOST = 2048;
@@ -210,6 +214,9 @@ final class Choices {
       outputs = joined(outputs, expansion.piece().outputs());
     }
     double cost = expansion == null ? 0 : expansion.bytes();
+    if (bringsTable(combination)) {
+      cost += TABLE * node.input(0).type().bytes();
+    }
     Set<Value> seen = new LinkedHashSet<>();
     for (int i = 0; i < inputs.size(); i++) {
       Value input = node.input(i);
@@ -245,6 +252,29 @@ final class Choices {
             cost + work(assignment, expanded),
             now,
             matches));
+  }
+
+  /**
+   * Whether a lookup would bring a table together that is split by rows, though along that axis all
+   * look up the same: who splits a vocabulary wants no device to hold all of it.
+   */
+  private boolean bringsTable(Map<String, Use> combination) {
+    if (!(node.op() instanceof Embedding)) {
+      return false;
+    }
+    for (Map.Entry<String, Use> entry : combination.entrySet()) {
+      String axis = entry.getKey();
+      boolean split =
+          body.versions(node.input(0)).stream().allMatch(v -> v.layout().axes(0).contains(axis));
+      boolean alike =
+          !wanted.getFirst().splitAxes().contains(axis)
+              && body.versions(node.input(1)).stream()
+                  .noneMatch(v -> v.layout().splitAxes().contains(axis));
+      if (split && alike && !(entry.getValue() instanceof Use.Split)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** What doing the work costs every device, in bytes sent. */

@@ -57,7 +57,29 @@ final class RepeatPartitioner {
     if (cost(partial) < cost(body)) {
       body = partial;
     }
+    Body given = partialGiven(body);
+    if (cost(given) < cost(body)) {
+      body = given;
+    }
     place(body);
+  }
+
+  /** Takes as parts what lies as parts before the rounds, as sums that a round adds its own to. */
+  private Body partialGiven(Body plain) {
+    List<Layout> tried = new ArrayList<>(plain.arguments());
+    for (int i = repeat.carried(); i < node.inputs().size(); i++) {
+      Layout lies = outer.versions(node.input(i)).getFirst().layout();
+      boolean sums = lies.partial().values().stream().allMatch(f -> f == Folding.SUM);
+      if (!lies.isPartial() || !sums) {
+        continue;
+      }
+      if (!repeat.isStacked(i)) {
+        tried.set(i, lies);
+      } else if (lies.axes(0).isEmpty()) {
+        tried.set(i, new Layout(lies.dims().subList(1, lies.rank()), lies.partial()));
+      }
+    }
+    return tried.equals(plain.arguments()) ? plain : rewrite(tried);
   }
 
   /** Carries as parts what a round makes as parts, as long as that leaves parts. */
