@@ -7,6 +7,7 @@ import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Role;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Broadcast;
 import dev.weft.core.op.Composite;
@@ -24,6 +25,9 @@ import java.util.Optional;
 
 /**
  * Completes the specs of all values of a graph from those of a few (GSPMD, section 3.5).
+ *
+ * <p>Specs are decided on forward nodes first; gradients and updates then take them over. An
+ * annotation that a gradient inherits leaves open what the mesh cannot split.
  *
  * <p>Splits spread along factors, forwards and backwards, until nothing changes, in stages of
  * permission: elementwise ops, reshapes and transposes; then factors that pass from inputs to
@@ -78,6 +82,7 @@ public final class Propagation {
   private final Map<Value, Entry> entries = new HashMap<>();
   private final IdentityHashMap<Node, Dimensions> dimensions = new IdentityHashMap<>();
   private boolean changed;
+  private boolean forwardOnly;
 
   private Propagation(Mesh mesh) {
     this.mesh = mesh;
@@ -93,13 +98,9 @@ public final class Propagation {
     var propagation = new Propagation(mesh);
     given.forEach((value, spec) -> propagation.fix(value, spec, "given"));
     propagation.annotate(graph);
-    for (Stage stage : Stage.values()) {
-      do {
-        propagation.changed = false;
-        propagation.forwards(graph, stage);
-        propagation.backwards(graph, stage);
-      } while (propagation.changed);
-    }
+    // Specs are decided on forward nodes; the others take them over.
+    propagation.complete(graph, true);
+    propagation.complete(graph, false);
     Map<Value, Spec> specs = new HashMap<>();
     Map<Value, String> origins = new HashMap<>();
     propagation.entries.forEach(
@@ -110,6 +111,17 @@ public final class Propagation {
           }
         });
     return new Result(specs, origins);
+  }
+
+  private void complete(Graph graph, boolean forwardOnly) {
+    this.forwardOnly = forwardOnly;
+    for (Stage stage : Stage.values()) {
+      do {
+        changed = false;
+        forwards(graph, stage);
+        backwards(graph, stage);
+      } while (changed);
+    }
   }
 
   private Entry entry(Value value) {
@@ -144,9 +156,11 @@ public final class Propagation {
       if (node.op() instanceof Shard shard) {
         String source = node.origin().source();
         String origin = "annotation" + (source.isEmpty() ? "" : " at " + source);
-        fix(node.output(0), shard.spec(), origin);
+        boolean inherited = node.origin().role() != Role.FORWARD;
+        Spec own = inherited ? shard.spec().on(mesh).loosened() : shard.spec();
+        fix(node.output(0), own, origin);
         if (inputs.contains(node.input(0))) {
-          fix(node.input(0), shard.spec(), origin);
+          fix(node.input(0), own, origin);
         }
       }
       if (node.op() instanceof Repeat repeat) {
@@ -184,6 +198,9 @@ public final class Propagation {
   }
 
   private void visit(Node node, Stage stage, boolean forward) {
+    if (forwardOnly && node.origin().role() != Role.FORWARD) {
+      return;
+    }
     if (node.op() instanceof Repeat repeat) {
       link(node, repeat);
       if (forward) {
