@@ -35,6 +35,9 @@ final class Choices {
   /** How much a table of a split vocabulary weighs, if devices that look up the same gather it. */
   private static final double TABLE = 1e6;
 
+  /** How many times the bytes a product may send for leaving its operands where they are. */
+  private static final double STAYING = 2;
+
   /** The most combinations that are priced for a node. */
   private static final int MOST = 2048;
 
@@ -108,7 +111,10 @@ final class Choices {
     return best;
   }
 
-  private static boolean better(Choice a, Choice b) {
+  private boolean better(Choice a, Choice b) {
+    if (staysPut(a) != staysPut(b)) {
+      return staysPut(a) ? a.cost() <= STAYING * b.cost() : STAYING * a.cost() < b.cost();
+    }
     double slack = 1e-9 * Math.max(1, b.cost());
     if (Math.abs(a.cost() - b.cost()) > slack) {
       return a.cost() < b.cost();
@@ -118,6 +124,21 @@ final class Choices {
       return a.now() < b.now();
     }
     return a.matches() > b.matches();
+  }
+
+  /** Whether a product works on its operands as they lie, and parts of a sum come of it. */
+  private boolean staysPut(Choice choice) {
+    boolean parts = choice.outputs().stream().anyMatch(Layout::isPartial);
+    if (!parts || choice.expansion() != null || !contracts()) {
+      return false;
+    }
+    for (int i = 0; i < choice.inputs().size(); i++) {
+      Layout layout = choice.inputs().get(i);
+      if (body.versions(node.input(i)).stream().noneMatch(v -> v.layout().equals(layout))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private List<Use> uses(String axis) {
@@ -137,7 +158,7 @@ final class Choices {
         }
       }
     }
-    if (!uses.isEmpty() && contracts()) {
+    if (!uses.isEmpty() && node.origin().role() == Role.WEIGHT_GRADIENT && contracts()) {
       known.names().stream()
           .filter(factor -> !known.isOwn(factor) && known.size(factor) >= mesh.size(axis))
           .forEach(factor -> uses.add(new Use.Split(factor)));
@@ -157,8 +178,7 @@ final class Choices {
    * operand is split by, and move activations instead of the gradient.
    */
   private boolean contracts() {
-    return node.origin().role() == Role.WEIGHT_GRADIENT
-        && node.inputs().size() > 1
+    return node.inputs().size() > 1
         && known.names().stream().anyMatch(f -> known.hasInput(f) && !known.hasOutput(f))
         && node.op().linear(node.inputTypes()).size() > 1;
   }

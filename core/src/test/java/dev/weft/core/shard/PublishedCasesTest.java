@@ -132,8 +132,7 @@ class PublishedCasesTest {
               "x=2",
               "%a: f32[128,64] [{},{x}], %b: f32[64,256] [{x},{}]",
               "%r = matmul(%a, %b)\nreturn %r : [{},{x}]",
-              // Both factors moved are half the bytes of the product reduced and scattered.
-              "all-gather[128,32] all-to-all[32,256]",
+              "reduce-scatter[128,256]",
               "[128,128]"),
           new Case(
               "a further axis",
