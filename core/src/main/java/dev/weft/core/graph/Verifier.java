@@ -3,6 +3,7 @@ package dev.weft.core.graph;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Supplier;
 
 /** Checks between passes that a graph is well formed. A failure is a fault of Weft's. */
 public final class Verifier {
@@ -22,12 +23,17 @@ public final class Verifier {
     for (Node node : graph.nodes()) {
       node.op().bodies().forEach(body -> verify(pass, body));
       for (Value input : node.inputs()) {
-        require(known.contains(input), pass, graph, node, input + " is used before it is made");
+        require(
+            known.contains(input), pass, graph, node, () -> input + " is used before it is made");
       }
       List<TensorType> types = node.op().infer(node.inputTypes());
       List<TensorType> found = node.outputs().stream().map(Value::type).toList();
       require(
-          types.equals(found), pass, graph, node, "outputs should be " + types + ", are " + found);
+          types.equals(found),
+          pass,
+          graph,
+          node,
+          () -> "outputs should be " + types + ", are " + found);
       for (Value output : node.outputs()) {
         define(pass, graph, output, known, names);
       }
@@ -59,9 +65,10 @@ public final class Verifier {
   }
 
   private static void require(
-      boolean condition, String pass, Graph graph, Node node, String message) {
+      boolean condition, String pass, Graph graph, Node node, Supplier<String> message) {
     if (!condition) {
-      throw failure(pass, graph, node.op().name() + " making " + node.outputs() + ": " + message);
+      throw failure(
+          pass, graph, node.op().name() + " making " + node.outputs() + ": " + message.get());
     }
   }
 
