@@ -126,10 +126,16 @@ final class Choices {
     return a.matches() > b.matches();
   }
 
-  /** Whether a product works on its operands as they lie, and parts of a sum come of it. */
+  /**
+   * Whether a product works on its operands as they lie, and parts of a sum come of it. A weight's
+   * gradient is wanted whole or in tiles, far from where activations lie: there bytes alone count.
+   */
   private boolean staysPut(Choice choice) {
     boolean parts = choice.outputs().stream().anyMatch(Layout::isPartial);
-    if (!parts || choice.expansion() != null || !contracts()) {
+    if (!parts
+        || node.origin().role() == Role.WEIGHT_GRADIENT
+        || choice.expansion() != null
+        || !contracts()) {
       return false;
     }
     for (int i = 0; i < choice.inputs().size(); i++) {
