@@ -2,9 +2,13 @@ package dev.weft.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.TensorType;
 import dev.weft.engine.program.CallTime;
+import dev.weft.runtime.collective.CollectiveCounters;
+import dev.weft.runtime.trainer.Learner;
 import dev.weft.runtime.trainer.Machine;
+import dev.weft.runtime.trainer.MeshSession;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.BufferedReader;
@@ -47,6 +51,7 @@ final class BenchCommand implements Runnable {
       description = "Times training steps on random data.")
   static final class StepCommand implements Callable<Integer> {
     private static final int WARMUP = 2;
+    private static final CollectiveCounters NONE = new CollectiveCounters(0, 0, 0, 0, 0);
 
     @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
@@ -64,7 +69,11 @@ final class BenchCommand implements Runnable {
     @Override
     public Integer call() {
       TrainConfig config = ConfigOptions.read(spec.commandLine());
-      try (Session session = Session.open(config)) {
+      if (profile && config.resolvedMesh().size() > 1) {
+        throw new UserException(
+            "--profile tells of one device: leave it or --mesh and --devices out");
+      }
+      try (Learner session = Learner.open(config)) {
         session.initialize();
         SplittableRandom random = new SplittableRandom(config.seed());
         for (int step = 1; step <= WARMUP; step++) {
@@ -80,7 +89,7 @@ final class BenchCommand implements Runnable {
     }
 
     private static double step(
-        Session session, TrainConfig config, int step, SplittableRandom random) {
+        Learner session, TrainConfig config, int step, SplittableRandom random) {
       return session
           .step(
               step,
@@ -104,13 +113,15 @@ final class BenchCommand implements Runnable {
       }
     }
 
-    private void measure(Session session, TrainConfig config, SplittableRandom random) {
+    private void measure(Learner session, TrainConfig config, SplittableRandom random) {
       // The default of --steps is for training; a dozen tell the cost.
       int steps =
           spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
-      if (profile) {
-        session.startProfile();
+      if (profile && session instanceof Session alone) {
+        alone.startProfile();
       }
+      CollectiveCounters before =
+          session instanceof MeshSession mesh ? mesh.group().counters(0) : NONE;
       double[] seconds = new double[steps];
       long faults = Machine.pageFaults();
       for (int i = 0; i < steps; i++) {
@@ -121,17 +132,23 @@ final class BenchCommand implements Runnable {
       double faultsPerStep = (double) (Machine.pageFaults() - faults) / steps;
       Arrays.sort(seconds);
       double median = seconds[steps / 2];
-      double peak = Machine.matmulPeak(config.computeType(), session.device().threads());
+      double peak = Machine.matmulPeak(config.computeType(), session.threads());
       double flops = session.flopsPerStep() / median;
       ObjectNode result = new ObjectMapper().createObjectNode();
       result.put("seconds_per_step", median);
       result.put("seconds_per_step_min", seconds[0]);
       result.put("flops_per_second", flops);
       result.put("share_of_peak", flops / peak);
-      result.put("device_bytes", session.device().memory().peak().count());
+      result.put("device_bytes", session.peakMemory().count());
       result.put("predicted_device_bytes", session.predictedPeak().count());
       result.put("resident_bytes", Machine.resident().count());
       result.put("page_faults_per_step", faultsPerStep);
+      if (session instanceof MeshSession mesh) {
+        CollectiveCounters spent = mesh.group().counters(0).minus(before);
+        result.put("collective_seconds_per_step", spent.underWayNanos() * 1e-9 / steps);
+        result.put("exposed_seconds_per_step", spent.exposedNanos() * 1e-9 / steps);
+        result.put("collective_bytes_per_step", spent.bytesSent() / steps);
+      }
       if (format == EvalCommand.Format.JSON) {
         System.out.println(result);
       } else {
@@ -139,8 +156,8 @@ final class BenchCommand implements Runnable {
             .properties()
             .forEach(entry -> System.out.printf("%-24s %s%n", entry.getKey(), entry.getValue()));
       }
-      if (profile) {
-        print(session.profile(), steps);
+      if (profile && session instanceof Session alone) {
+        print(alone.profile(), steps);
       }
     }
 
@@ -166,7 +183,7 @@ final class BenchCommand implements Runnable {
                       entry.getKey()));
     }
 
-    private static void serve(Session session, TrainConfig config, SplittableRandom random) {
+    private static void serve(Learner session, TrainConfig config, SplittableRandom random) {
       ObjectMapper json = new ObjectMapper();
       ObjectNode ready = json.createObjectNode();
       ready.put("ready", true);

@@ -28,6 +28,11 @@ public sealed interface Learner extends AutoCloseable permits Session, MeshSessi
     void load(int microBatch, Function<String, MemorySegment> input);
   }
 
+  /** The learner of a configuration: on one device, or on as many as it names. */
+  static Learner open(TrainConfig config) {
+    return open(config, Map.of());
+  }
+
   /**
    * The learner of a configuration: on one device, or on as many as it names.
    *
