@@ -1,0 +1,43 @@
+package dev.weft.core.program;
+
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import java.util.Map;
+
+/**
+ * What one piece of a model computes on each device of its mesh, by kind of work. Values of the
+ * same name in different graphs are one tensor: what {@code FORWARD} keeps for {@code BACKWARD} is
+ * an output of the one and an input of the other.
+ *
+ * <p>Inputs of the kinds PARAMETER, FACT and ACCUMULATOR are what they say; inputs of kind DATA are
+ * the batch's tensors where they have such a name, and else values of another fragment or piece.
+ *
+ * @param piece the number of the piece
+ * @param graphs FORWARD and BACKWARD, or FORWARD, INPUT_GRADIENT and WEIGHT_GRADIENT; RECOMPUTE
+ *     where the forward does not keep all. Gradients of parameters are outputs donated by
+ *     accumulators, {@code name.sum}
+ * @param held how inputs and outputs lie on the mesh, by name; what is missing is whole on every
+ *     device
+ */
+public record PieceGraphs(int piece, Mesh mesh, Map<Work, Graph> graphs, Map<String, Held> held) {
+  /**
+   * A tensor on a mesh.
+   *
+   * @param type of the whole tensor
+   */
+  public record Held(TensorType type, Layout layout) {}
+
+  public PieceGraphs {
+    graphs = Map.copyOf(graphs);
+    held = Map.copyOf(held);
+  }
+
+  /** How an input or output lies on the mesh. */
+  public Held held(Value value) {
+    Held known = held.get(value.name());
+    return known != null ? known : new Held(value.type(), Layout.whole(value.type().rank()));
+  }
+}
