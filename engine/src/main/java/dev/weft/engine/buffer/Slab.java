@@ -79,7 +79,7 @@ public final class Slab implements AutoCloseable {
     if (bytes < 0) {
       throw new IllegalArgumentException(name + " of " + bytes + " bytes");
     }
-    long rounded = Math.max(PAGE, Math.ceilDiv(bytes, PAGE) * PAGE);
+    long rounded = pages(bytes);
     memory.take(MemoryKind.PLANNED, rounded, name);
     // Room to begin at a huge page where the region is large enough to have any.
     long slack = rounded >= HUGE_PAGE ? HUGE_PAGE : 0;
@@ -105,6 +105,11 @@ public final class Slab implements AutoCloseable {
       memory.give(MemoryKind.PLANNED, rounded);
       throw wrap(e);
     }
+  }
+
+  /** What so many bytes come to in whole pages: the size of a slab for them. */
+  public static long pages(long bytes) {
+    return Math.max(PAGE, Math.ceilDiv(bytes, PAGE) * PAGE);
   }
 
   /** Bytes of the region, whole pages. */

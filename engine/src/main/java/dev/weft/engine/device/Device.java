@@ -15,8 +15,11 @@ import dev.weft.engine.program.Lowered;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +33,7 @@ public final class Device implements AutoCloseable {
   private final DeviceMemory memory;
   private final DeviceThread thread;
   private final List<Executable> executables = new ArrayList<>();
+  private final Set<DeviceBuffer> buffers = ConcurrentHashMap.newKeySet();
   private @Nullable Slab scratch;
 
   private Device(DeviceKind kind, String name, int threads, Bytes budget, Routes routes) {
@@ -103,7 +107,9 @@ public final class Device implements AutoCloseable {
    * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes
    */
   public DeviceBuffer allocate(String name, TensorType type) {
-    return new DeviceBuffer(memory, name, type);
+    var buffer = new DeviceBuffer(this, name, type);
+    buffers.add(buffer);
+    return buffer;
   }
 
   /**
@@ -126,6 +132,11 @@ public final class Device implements AutoCloseable {
     Executable executable = Executable.of(this, lowered, bound, collectives);
     executables.add(executable);
     return executable;
+  }
+
+  /** Forgets a buffer that is being closed. */
+  void forget(DeviceBuffer buffer) {
+    buffers.remove(buffer);
   }
 
   /** Forgets an executable that is being closed. */
@@ -153,10 +164,37 @@ public final class Device implements AutoCloseable {
     return scratch;
   }
 
-  /** Closes executables that are still open, the scratch memory and the thread. */
+  /**
+   * The most bytes that it will hold when its programs run, known before any has: what it holds
+   * already, the scratch memory of the largest and the constants of all.
+   */
+  public Bytes predictedPeak() {
+    long scratchBytes = 0;
+    long constants = 0;
+    for (Executable executable : executables) {
+      scratchBytes = Math.max(scratchBytes, executable.scratchBytes());
+      constants += Slab.pages(executable.constantBytes());
+    }
+    return memory.current().plus(Bytes.of(Slab.pages(scratchBytes) + constants));
+  }
+
+  /**
+   * Makes the scratch slab large enough for all programs, so that what does not fit is told now and
+   * not when one first runs.
+   *
+   * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes
+   */
+  public void reserve() {
+    executables.stream()
+        .max(Comparator.comparingLong(Executable::scratchBytes))
+        .ifPresent(Executable::reserve);
+  }
+
+  /** Closes executables and buffers that are still open, the scratch memory and the thread. */
   @Override
   public void close() {
     List.copyOf(executables).forEach(Executable::close);
+    List.copyOf(buffers).forEach(DeviceBuffer::close);
     if (scratch != null) {
       scratch.close();
     }

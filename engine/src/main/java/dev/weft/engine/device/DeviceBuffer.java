@@ -1,20 +1,21 @@
 package dev.weft.engine.device;
 
 import dev.weft.core.graph.TensorType;
-import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.buffer.Slab;
 import java.lang.foreign.MemorySegment;
 
 /** Memory of a device for one dense tensor, for as long as its owner wants. Starts as zeros. */
 public final class DeviceBuffer implements AutoCloseable {
+  private final Device device;
   private final String name;
   private final TensorType type;
   private final Slab slab;
 
-  DeviceBuffer(DeviceMemory memory, String name, TensorType type) {
+  DeviceBuffer(Device device, String name, TensorType type) {
+    this.device = device;
     this.name = name;
     this.type = type;
-    this.slab = Slab.map(memory, type.bytes(), name);
+    this.slab = Slab.map(device.memory(), type.bytes(), name);
   }
 
   public String name() {
@@ -34,10 +35,15 @@ public final class DeviceBuffer implements AutoCloseable {
     return slab.address();
   }
 
-  /** Gives the memory back. Executables bound to it must be closed before. */
+  /**
+   * Gives the memory back. Executables bound to it must be closed before.
+   *
+   * @throws IllegalStateException if it was closed before, or the device was
+   */
   @Override
   public void close() {
     slab.close();
+    device.forget(this);
   }
 
   @Override

@@ -43,21 +43,11 @@ public final class Generator implements AutoCloseable {
 
   private final List<Parameter> parameters;
 
-  private Generator(TrainConfig config) {
+  private Generator(TrainConfig config, GenerativeModel generative, Device device) {
     this.model = config.modelConfig();
     this.dtype = config.computeType();
-    if (!(Models.load(config.model(), config.classpath()) instanceof GenerativeModel found)) {
-      throw new UserException("model " + config.model() + " cannot generate text");
-    }
-    this.generative = found;
-    int threads =
-        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
-    this.device =
-        Device.open(
-            DeviceKind.CPU,
-            threads,
-            Bytes.of(Machine.memory().count() / 10 * 9),
-            Machine.routes(Map.of()));
+    this.generative = generative;
+    this.device = device;
     TensorType cache =
         TensorType.of(
             dtype, model.layers(), model.heads(), model.sequence(), model.hidden() / model.heads());
@@ -92,7 +82,7 @@ public final class Generator implements AutoCloseable {
 
   /** Makes a checkpoint's model ready. */
   public static Generator open(TrainConfig config, Checkpoint checkpoint) {
-    Generator generator = new Generator(config);
+    Generator generator = untrained(config);
     try {
       generator.restore(checkpoint);
       return generator;
@@ -104,7 +94,23 @@ public final class Generator implements AutoCloseable {
 
   /** A model whose parameters are all zero, to time. */
   public static Generator untrained(TrainConfig config) {
-    return new Generator(config);
+    if (!(Models.load(config.model(), config.classpath()) instanceof GenerativeModel generative)) {
+      throw new UserException("model " + config.model() + " cannot generate text");
+    }
+    int threads =
+        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
+    Device device =
+        Device.open(
+            DeviceKind.CPU,
+            threads,
+            Bytes.of(Machine.memory().count() / 10 * 9),
+            Machine.routes(Map.of()));
+    try {
+      return new Generator(config, generative, device);
+    } catch (RuntimeException e) {
+      device.close();
+      throw e;
+    }
   }
 
   /** Bytes of all parameters, which a token needs read once. */
@@ -245,9 +251,6 @@ public final class Generator implements AutoCloseable {
 
   @Override
   public void close() {
-    prefills.values().forEach(Executable::close);
-    decode.close();
-    buffers.values().forEach(DeviceBuffer::close);
     device.close();
   }
 }

@@ -9,8 +9,8 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.trace.Parameter;
+import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
-import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import dev.weft.nn.step.Initialization;
@@ -32,7 +32,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
-import java.util.function.ToLongFunction;
+import java.util.function.Function;
 
 /**
  * A model with its optimizer on the devices of a mesh, all in this process: parameters, slots and
@@ -45,14 +45,12 @@ public final class MeshSession implements Learner {
   private final Session.Spec spec;
   private final DeviceGroup group;
   private final StepGraphs graphs;
-  private final List<ShardedBuffer> owned = new ArrayList<>();
   private final Map<String, ShardedBuffer> kept = new HashMap<>();
   private final Map<String, MemorySegment> staged = new HashMap<>();
   private final List<Stage> passes = new ArrayList<>();
   private final Stage norm;
   private final Stage update;
   private final Stage evaluate;
-  private final Arena arena = Arena.ofShared();
   private final Bytes predictedPeak;
 
   private MeshSession(Session.Spec spec, DeviceGroup group, int zero) {
@@ -62,7 +60,8 @@ public final class MeshSession implements Learner {
         StepGraphs.of(
             spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip());
     ShardedStep step = ShardedStep.of(graphs, group.mesh(), zero, spec.microBatches());
-    spec.data().forEach((name, type) -> staged.put(name, arena.allocate(type.bytes(), 64)));
+    spec.data()
+        .forEach((name, type) -> staged.put(name, Arena.ofAuto().allocate(type.bytes(), 64)));
     Map<String, ShardedBuffer> gradients = new HashMap<>();
     for (ShardedStep.Pass pass : step.passes()) {
       Stage stage = load(pass.half(), pass.count(), gradients);
@@ -76,17 +75,10 @@ public final class MeshSession implements Learner {
     gradients.put("divisor", output(norm, step.norm(), 1));
     this.update = load(step.update(), 1, gradients);
     this.evaluate = load(step.evaluate(), 1, Map.of());
-    this.predictedPeak = predictPeak();
-    // What does not fit is told now, not at the first step.
-    group.onAll(
-        device -> {
-          Executable largest = executables(device).getFirst();
-          for (Executable executable : executables(device)) {
-            largest = executable.scratchBytes() > largest.scratchBytes() ? executable : largest;
-          }
-          largest.reserve();
-          return device;
-        });
+    this.predictedPeak = most(Device::predictedPeak);
+    for (int device = 0; device < group.size(); device++) {
+      group.device(device).reserve();
+    }
   }
 
   /**
@@ -162,7 +154,6 @@ public final class MeshSession implements Learner {
     ShardedBuffer known = kept.get(key);
     if (known == null) {
       known = ShardedBuffer.allocate(group, name, type, layout);
-      owned.add(known);
       kept.put(key, known);
     }
     return known;
@@ -212,17 +203,17 @@ public final class MeshSession implements Learner {
         set(pass, "fact.row", part * rows());
         load(pass, part++, batches);
         pass.program().run();
-        double loss = scalar(pass.program().output(0, 0));
+        double loss = Session.scalar(pass.program().output(0, 0));
         if (!Double.isFinite(loss)) {
           throw new NonFiniteException(step, "loss", pass.program().firstNonFinite());
         }
         sum += loss;
-        count += scalar(pass.program().output(0, 1));
+        count += Session.scalar(pass.program().output(0, 1));
       }
     }
     set(norm, "weight", (float) count);
     norm.program().run();
-    double gradientNorm = scalar(norm.program().output(0, 0));
+    double gradientNorm = Session.scalar(norm.program().output(0, 0));
     if (!Double.isFinite(gradientNorm)) {
       throw new NonFiniteException(step, "gradient", passes.getFirst().program().firstNonFinite());
     }
@@ -250,24 +241,14 @@ public final class MeshSession implements Learner {
 
   @Override
   public SequencedMap<String, Double> measure(int batches, BatchSource source) {
-    var names = new ArrayList<>(List.of(LOSS));
-    names.addAll(graphs.measures());
-    double[] sums = new double[names.size()];
-    double count = 0;
-    for (int batch = 0; batch < batches; batch++) {
-      load(evaluate, batch, source);
-      evaluate.program().run();
-      sums[0] += scalar(evaluate.program().output(0, 0));
-      count += scalar(evaluate.program().output(0, 1));
-      for (int measure = 1; measure < sums.length; measure++) {
-        sums[measure] += scalar(evaluate.program().output(0, 1 + measure));
-      }
-    }
-    var means = new LinkedHashMap<String, Double>();
-    for (int i = 0; i < sums.length; i++) {
-      means.put(names.get(i), sums[i] / count);
-    }
-    return means;
+    return Session.means(
+        graphs,
+        batches,
+        batch -> {
+          load(evaluate, batch, source);
+          evaluate.program().run();
+        },
+        output -> evaluate.program().output(0, output));
   }
 
   @Override
@@ -281,18 +262,18 @@ public final class MeshSession implements Learner {
 
   @Override
   public Bytes memory() {
-    return most(device -> group.device(device).memory().current().count());
+    return most(device -> device.memory().current());
   }
 
   @Override
   public Bytes peakMemory() {
-    return most(device -> group.device(device).memory().peak().count());
+    return most(device -> device.memory().peak());
   }
 
-  private Bytes most(ToLongFunction<Integer> ofDevice) {
+  private Bytes most(Function<Device, Bytes> ofDevice) {
     long most = 0;
     for (int device = 0; device < group.size(); device++) {
-      most = Math.max(most, ofDevice.applyAsLong(device));
+      most = Math.max(most, ofDevice.apply(group.device(device)).count());
     }
     return Bytes.of(most);
   }
@@ -300,30 +281,6 @@ public final class MeshSession implements Learner {
   @Override
   public Bytes predictedPeak() {
     return predictedPeak;
-  }
-
-  private Bytes predictPeak() {
-    return most(
-        device -> {
-          long scratch = 0;
-          long constants = 0;
-          for (Executable executable : executables(device)) {
-            scratch = Math.max(scratch, executable.scratchBytes());
-            constants += Session.pages(executable.constantBytes());
-          }
-          long held = group.device(device).memory().current().count();
-          return held + Session.pages(scratch) + constants;
-        });
-  }
-
-  private List<Executable> executables(int device) {
-    return stages().stream().map(stage -> stage.program().on(device)).toList();
-  }
-
-  private List<Stage> stages() {
-    var all = new ArrayList<>(passes);
-    all.addAll(List.of(norm, update, evaluate));
-    return all;
   }
 
   @Override
@@ -409,15 +366,8 @@ public final class MeshSession implements Learner {
     }
   }
 
-  private static double scalar(DeviceBuffer buffer) {
-    return Session.scalar(buffer);
-  }
-
   @Override
   public void close() {
-    stages().forEach(stage -> stage.program().close());
-    owned.forEach(ShardedBuffer::close);
     group.close();
-    arena.close();
   }
 }

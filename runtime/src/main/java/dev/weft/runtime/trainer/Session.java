@@ -23,13 +23,14 @@ import dev.weft.runtime.checkpoint.TensorData;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.function.IntConsumer;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /** A model on a device with its optimizer: computes steps, evaluates, saves and restores. */
@@ -62,7 +63,6 @@ public final class Session implements Learner {
   private final StepGraphs graphs;
   private final Optimizer optimizer;
   private final Map<String, DeviceBuffer> buffers = new HashMap<>();
-  private final List<DeviceBuffer> owned = new ArrayList<>();
   private final Executable micro;
   private final @Nullable Executable microNext;
   private final Executable norm;
@@ -101,12 +101,8 @@ public final class Session implements Learner {
     buffers.put("divisor", norm.output(1));
     this.update = load(graphs.update());
     this.evaluate = load(graphs.evaluate());
-    this.predictedPeak = predictPeak();
-    // What does not fit is told now, not at the first step.
-    executables().stream()
-        .max(Comparator.comparingLong(Executable::scratchBytes))
-        .orElseThrow()
-        .reserve();
+    this.predictedPeak = device.predictedPeak();
+    device.reserve();
   }
 
   /** The session of a token model's configuration. */
@@ -177,9 +173,7 @@ public final class Session implements Learner {
   }
 
   private void allocate(String name, TensorType type) {
-    DeviceBuffer buffer = device.allocate(name, type);
-    owned.add(buffer);
-    buffers.put(name, buffer);
+    buffers.put(name, device.allocate(name, type));
   }
 
   private DeviceBuffer buffer(String name) {
@@ -253,17 +247,34 @@ public final class Session implements Learner {
 
   @Override
   public SequencedMap<String, Double> measure(int batches, BatchSource source) {
+    return means(
+        graphs,
+        batches,
+        batch -> {
+          source.load(batch, name -> buffer(name).segment());
+          evaluate.run();
+        },
+        evaluate::output);
+  }
+
+  /**
+   * The means over batches of what evaluation measures.
+   *
+   * @param run evaluates a batch
+   * @param output of {@link StepGraphs#evaluate} after that
+   */
+  static SequencedMap<String, Double> means(
+      StepGraphs graphs, int batches, IntConsumer run, IntFunction<DeviceBuffer> output) {
     var names = new ArrayList<>(List.of(LOSS));
     names.addAll(graphs.measures());
     double[] sums = new double[names.size()];
     double count = 0;
     for (int batch = 0; batch < batches; batch++) {
-      source.load(batch, name -> buffer(name).segment());
-      evaluate.run();
-      sums[0] += scalar(evaluate.output(0));
-      count += scalar(evaluate.output(1));
+      run.accept(batch);
+      sums[0] += scalar(output.apply(0));
+      count += scalar(output.apply(1));
       for (int measure = 1; measure < sums.length; measure++) {
-        sums[measure] += scalar(evaluate.output(1 + measure));
+        sums[measure] += scalar(output.apply(1 + measure));
       }
     }
     var means = new LinkedHashMap<String, Double>();
@@ -311,20 +322,6 @@ public final class Session implements Learner {
   @Override
   public Map<String, Route> routes() {
     return device.routes().used();
-  }
-
-  private Bytes predictPeak() {
-    long scratch = 0;
-    long constants = 0;
-    for (Executable executable : executables()) {
-      scratch = Math.max(scratch, executable.scratchBytes());
-      constants += pages(executable.constantBytes());
-    }
-    return device.memory().current().plus(Bytes.of(pages(scratch) + constants));
-  }
-
-  static long pages(long bytes) {
-    return Math.max(4096, Math.ceilDiv(bytes, 4096L) * 4096);
   }
 
   private List<Executable> executables() {
@@ -398,8 +395,6 @@ public final class Session implements Learner {
 
   @Override
   public void close() {
-    executables().forEach(Executable::close);
-    owned.forEach(DeviceBuffer::close);
     device.close();
   }
 }

@@ -141,10 +141,7 @@ public final class DeviceGroup implements AutoCloseable {
     transport.quiesce();
   }
 
-  /**
-   * Closes the devices and what runs on them. Buffers must have been closed, programs are closed
-   * here.
-   */
+  /** Closes the devices with the programs and buffers on them that are still open. */
   @Override
   public void close() {
     transport.close();
