@@ -129,7 +129,35 @@ public final class Device implements AutoCloseable {
    * @param collectives how its collectives are done
    */
   public Executable load(Lowered lowered, Map<Value, DeviceBuffer> bound, Collectives collectives) {
-    Executable executable = Executable.of(this, lowered, bound, collectives);
+    return load(lowered, bound, Map.of(), collectives);
+  }
+
+  /**
+   * Makes a graph ready to run, its results in given memory.
+   *
+   * @param lowered this device's graph
+   * @param bound a buffer for every input; an output with a donated input ends in that one's buffer
+   * @param given buffers for outputs by their index; the others get memory of their own
+   * @param collectives how its collectives are done
+   */
+  public Executable load(
+      Lowered lowered,
+      Map<Value, DeviceBuffer> bound,
+      Map<Integer, DeviceBuffer> given,
+      Collectives collectives) {
+    Executable executable = Executable.of(this, lowered, bound, given, collectives);
+    executables.add(executable);
+    return executable;
+  }
+
+  /**
+   * A loaded program once more, on other memory.
+   *
+   * @param other for each buffer of the program the one to take its place
+   */
+  public Executable load(
+      Executable loaded, Map<DeviceBuffer, DeviceBuffer> other, Collectives collectives) {
+    Executable executable = loaded.on(other, collectives);
     executables.add(executable);
     return executable;
   }

@@ -31,6 +31,7 @@ public final class Executable implements AutoCloseable {
   private final double flops;
   private final List<DeviceBuffer> results;
   private final List<DeviceBuffer> own;
+  private final Map<DeviceBuffer, DeviceBuffer> places;
 
   private long[] nanoseconds = new long[0];
   private @Nullable Arena arena;
@@ -46,7 +47,8 @@ public final class Executable implements AutoCloseable {
       Collectives collectives,
       double flops,
       List<DeviceBuffer> results,
-      List<DeviceBuffer> own) {
+      List<DeviceBuffer> own,
+      Map<DeviceBuffer, DeviceBuffer> places) {
     this.device = device;
     this.name = name;
     this.program = program;
@@ -54,11 +56,16 @@ public final class Executable implements AutoCloseable {
     this.flops = flops;
     this.results = results;
     this.own = own;
+    this.places = Map.copyOf(places);
   }
 
   /** Compiles a graph; see {@link Device#load}. */
   public static Executable of(
-      Device device, Lowered lowered, Map<Value, DeviceBuffer> bound, Collectives collectives) {
+      Device device,
+      Lowered lowered,
+      Map<Value, DeviceBuffer> bound,
+      Map<Integer, DeviceBuffer> given,
+      Collectives collectives) {
     Graph graph = lowered.graph();
     for (Value input : graph.inputValues()) {
       DeviceBuffer buffer = bound.get(input);
@@ -73,10 +80,18 @@ public final class Executable implements AutoCloseable {
     }
     var results = new ArrayList<DeviceBuffer>();
     var own = new ArrayList<DeviceBuffer>();
-    for (Graph.Output output : graph.outputs()) {
+    for (int i = 0; i < graph.outputs().size(); i++) {
+      Graph.Output output = graph.outputs().get(i);
       Value donor = output.donated();
+      DeviceBuffer place = given.get(i);
+      if (place != null && !place.type().equals(output.value().type())) {
+        throw new IllegalArgumentException(
+            "graph " + graph.name() + ": output " + output.value() + " is given " + place);
+      }
       if (donor != null) {
         results.add(bound.get(donor));
+      } else if (place != null) {
+        results.add(place);
       } else {
         DeviceBuffer buffer =
             device.allocate(
@@ -93,7 +108,29 @@ public final class Executable implements AutoCloseable {
             bound,
             results);
     return new Executable(
-        device, graph.name(), program, collectives, lowered.flops(), results, own);
+        device, graph.name(), program, collectives, lowered.flops(), results, own, Map.of());
+  }
+
+  /**
+   * The same program on other memory, without compiling it again.
+   *
+   * @param other for each buffer that the program was bound to or given the one to take its place;
+   *     those that are missing stay
+   */
+  public Executable on(Map<DeviceBuffer, DeviceBuffer> other, Collectives ownCollectives) {
+    if (!own.isEmpty()) {
+      throw new IllegalStateException(
+          "graph " + name + " has outputs in memory of its own; all must be given");
+    }
+    other.forEach(
+        (from, to) -> {
+          if (!from.type().equals(to.type())) {
+            throw new IllegalArgumentException(
+                "graph " + name + ": " + to + " cannot take the place of " + from);
+          }
+        });
+    List<DeviceBuffer> moved = results.stream().map(b -> other.getOrDefault(b, b)).toList();
+    return new Executable(device, name, program, ownCollectives, flops, moved, List.of(), other);
   }
 
   /** The buffer in which an output is after a run. */
@@ -236,7 +273,7 @@ public final class Executable implements AutoCloseable {
     Long constant = constantAddresses.get(buffer);
     long base =
         buffer.bound != null
-            ? buffer.bound.address()
+            ? Objects.requireNonNull(places.getOrDefault(buffer.bound, buffer.bound)).address()
             : constant != null ? constant : scratchAddress + buffer.offset;
     return base + operand.offset();
   }
@@ -282,7 +319,7 @@ public final class Executable implements AutoCloseable {
                             Objects.requireNonNull(addresses.get(buffer)) - memory.address(),
                             buffer.bytes)));
     constantAddresses = addresses;
-    var linker = new Linker(device, collectives, opened, scratch.address(), addresses);
+    var linker = new Linker(device, collectives, opened, scratch.address(), addresses, places);
     steps = program.commands().stream().map(linker::link).toArray(Step[]::new);
     handles = linker.handles();
     slots = linker.slots();

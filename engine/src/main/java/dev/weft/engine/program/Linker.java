@@ -10,6 +10,7 @@ import dev.weft.core.op.Philox;
 import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.device.Device;
+import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.kernel.KernelArgument;
 import dev.weft.engine.library.Argument;
 import dev.weft.engine.library.PreparedCall;
@@ -39,6 +40,7 @@ final class Linker {
   private final Arena arena;
   private final long scratch;
   private final Map<Buffer, Long> constants;
+  private final Map<DeviceBuffer, DeviceBuffer> places;
   private final Map<View, TensorHandle> handles = new HashMap<>();
   private final List<TensorSlot> slots = new ArrayList<>();
   private final Map<Literal, MemorySegment> numbers = new HashMap<>();
@@ -51,7 +53,8 @@ final class Linker {
       Collectives collectives,
       Arena arena,
       long scratch,
-      Map<Buffer, Long> constants) {
+      Map<Buffer, Long> constants,
+      Map<DeviceBuffer, DeviceBuffer> places) {
     this.kind = device.kind();
     this.memory = device.memory();
     this.threads = device.threads();
@@ -59,6 +62,7 @@ final class Linker {
     this.arena = arena;
     this.scratch = scratch;
     this.constants = constants;
+    this.places = places;
   }
 
   /** Handles to be closed when the program is unlinked. */
@@ -408,7 +412,7 @@ final class Linker {
     Buffer buffer = operand.buffer();
     long base;
     if (buffer.bound != null) {
-      base = buffer.bound.address();
+      base = Objects.requireNonNull(places.getOrDefault(buffer.bound, buffer.bound)).address();
     } else if (constants.containsKey(buffer)) {
       base = Objects.requireNonNull(constants.get(buffer));
     } else {

@@ -11,8 +11,10 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Tensor;
+import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -92,5 +94,58 @@ final class OutputsTest {
         2,
         4,
         1);
+  }
+
+  @Test
+  void resultsLieWhereTheyAreGivenMemoryAndOnOtherMemoryWithoutCompilingAgain() {
+    var builder = new Builder("given");
+    Value x = builder.input("x", TYPE, Graph.Kind.DATA);
+    Value y = builder.input("y", TYPE, Graph.Kind.ACCUMULATOR);
+    Tensor twice = new Tensor(builder, x).times(2);
+    builder.output(twice.value());
+    builder.output(twice.plus(new Tensor(builder, y)).value(), y);
+    builder.output(x);
+    DeviceBuffer[] first = buffers(3);
+    DeviceBuffer[] second = buffers(3);
+    DeviceBuffer sum = device.allocate("y", TYPE);
+    Literals.write(Literal.filled(TYPE, 1), first[0].segment());
+    Literals.write(Literal.filled(TYPE, 10), second[0].segment());
+    long held = device.memory().current().count();
+    try (Executable executable =
+            device.load(
+                Lowered.of(builder.build(), DeviceKind.CPU),
+                Map.of(x, first[0], y, sum),
+                Map.of(0, first[1], 2, first[2]),
+                Collectives.NONE);
+        Executable moved =
+            device.load(
+                executable,
+                Map.of(first[0], second[0], first[1], second[1], first[2], second[2]),
+                Collectives.NONE)) {
+      assertEquals(held, device.memory().current().count());
+      executable.run();
+      moved.run();
+      executable.run();
+      check(values(first), 1, 2, 1);
+      check(values(second), 10, 20, 10);
+      check(values(sum), 24);
+      assertEquals(second[1], moved.output(0));
+    }
+    List.of(first[0], first[1], first[2], second[0], second[1], second[2], sum)
+        .forEach(DeviceBuffer::close);
+  }
+
+  private static DeviceBuffer[] buffers(int count) {
+    DeviceBuffer[] buffers = new DeviceBuffer[count];
+    for (int i = 0; i < count; i++) {
+      buffers[i] = device.allocate("b" + i, TYPE);
+    }
+    return buffers;
+  }
+
+  private static double[] values(DeviceBuffer... buffers) {
+    return java.util.Arrays.stream(buffers)
+        .mapToDouble(b -> Literals.read(TYPE, b.segment()).asDouble(0))
+        .toArray();
   }
 }
