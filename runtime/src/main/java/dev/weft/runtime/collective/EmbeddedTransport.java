@@ -149,7 +149,8 @@ public final class EmbeddedTransport implements AutoCloseable {
     failed(name(device), cause);
   }
 
-  private void failed(String name, Throwable cause) {
+  /** Tells all devices that something has failed, a device or what they depend on. */
+  public void failed(String name, Throwable cause) {
     if (!(cause instanceof DeviceFailedException)) {
       failure.compareAndSet(null, new DeviceFailedException(name, cause));
     }

@@ -17,6 +17,7 @@ import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.collective.EmbeddedTransport;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -93,6 +94,18 @@ public final class DeviceGroup implements AutoCloseable {
    * @param bound per device a buffer for every input of the graph
    */
   public GroupProgram load(Graph graph, List<Map<Value, DeviceBuffer>> bound) {
+    return load(graph, bound, Collections.nCopies(size(), Map.of()));
+  }
+
+  /**
+   * Makes a graph ready to run on all devices, its results in given memory.
+   *
+   * @param graph the one program of all devices, collectives explicit
+   * @param bound per device a buffer for every input of the graph
+   * @param given per device buffers for outputs by their index; the others get memory of their own
+   */
+  public GroupProgram load(
+      Graph graph, List<Map<Value, DeviceBuffer>> bound, List<Map<Integer, DeviceBuffer>> given) {
     Lowered common = Lowered.of(graph, devices.getFirst().kind());
     List<Collectives> ends = transport.program();
     var executables = new ArrayList<Executable>();
@@ -100,11 +113,27 @@ public final class DeviceGroup implements AutoCloseable {
       for (int number = 0; number < devices.size(); number++) {
         int device = number;
         Lowered own = common.map(g -> Specialization.on(g, mesh, device));
-        executables.add(devices.get(number).load(own, bound.get(number), ends.get(number)));
+        executables.add(
+            devices.get(number).load(own, bound.get(number), given.get(number), ends.get(number)));
       }
     } catch (RuntimeException e) {
       executables.forEach(Executable::close);
       throw e;
+    }
+    return new GroupProgram(this, executables);
+  }
+
+  /**
+   * A loaded program once more, on other memory.
+   *
+   * @param other per device, for each buffer of the program, the one to take its place
+   */
+  public GroupProgram load(GroupProgram loaded, List<Map<DeviceBuffer, DeviceBuffer>> other) {
+    List<Collectives> ends = transport.program();
+    var executables = new ArrayList<Executable>();
+    for (int number = 0; number < devices.size(); number++) {
+      executables.add(
+          devices.get(number).load(loaded.on(number), other.get(number), ends.get(number)));
     }
     return new GroupProgram(this, executables);
   }
@@ -134,6 +163,11 @@ public final class DeviceGroup implements AutoCloseable {
       waiting.add(devices.get(number).thread().submit(own));
     }
     return Waiting.forAll(waiting, transport);
+  }
+
+  /** Tells all devices of the group that something else has failed that they work with. */
+  void failed(String what, Throwable cause) {
+    transport.failed(what, cause);
   }
 
   /** Waits until no other device's thread reads or writes a tensor of a program that has ended. */

@@ -1,0 +1,131 @@
+package dev.weft.runtime.worker;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.program.Program;
+import dev.weft.core.program.StageProgram;
+import dev.weft.engine.device.Device;
+import dev.weft.engine.program.Routes;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.ToLongFunction;
+
+/**
+ * The devices of all stages, embedded in this process, and the programs that they run. What a
+ * program keeps, another finds under the same name.
+ */
+public final class Pipeline implements AutoCloseable {
+  private final List<DeviceGroup> groups = new ArrayList<>();
+  private final List<StageMemory> memories = new ArrayList<>();
+
+  private Pipeline() {}
+
+  /**
+   * Opens the devices of all stages.
+   *
+   * @param meshes of the stages
+   * @param threads cores that each device's kernels use
+   * @param budget the most bytes that each device may hold
+   * @param routes chooses how ops are computed
+   */
+  public static Pipeline open(
+      DeviceKind kind, List<Mesh> meshes, int threads, Bytes budget, Routes routes) {
+    var pipeline = new Pipeline();
+    try {
+      for (Mesh mesh : meshes) {
+        DeviceGroup group =
+            DeviceGroup.open(kind, mesh, threads, budget, routes, DeviceGroup.PATIENCE);
+        pipeline.groups.add(group);
+        pipeline.memories.add(new StageMemory(group));
+      }
+      return pipeline;
+    } catch (RuntimeException e) {
+      pipeline.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Makes a program ready: allocates what it holds and compiles its fragments.
+   *
+   * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if a stage does not fit its devices
+   */
+  public LoadedProgram load(Program program) {
+    var stages = new ArrayList<LoadedStage>();
+    for (StageProgram stage : program.stages()) {
+      stages.add(new LoadedStage(stage, groups.get(stage.stage()), memories.get(stage.stage())));
+    }
+    return new LoadedProgram(program, stages);
+  }
+
+  /**
+   * Runs a program once.
+   *
+   * @param watched names of scalars to be read whenever they are made
+   * @return the scalars' values by name, in the order of micro-batches
+   * @throws dev.weft.runtime.collective.DeviceFailedException if a device fails: the pipeline is of
+   *     no more use then
+   */
+  public Map<String, List<Double>> run(
+      LoadedProgram program, StepSource source, Set<String> watched) {
+    var run = new ProgramRun(program, source, watched, false);
+    run.run();
+    var values = new LinkedHashMap<String, List<Double>>();
+    for (String name : watched) {
+      var found = new ArrayList<Double>();
+      for (int microBatch = -1; microBatch < program.program().microBatches(); microBatch++) {
+        if (run.saw(name, microBatch)) {
+          found.add(run.seen(name, microBatch));
+        }
+      }
+      values.put(name, List.copyOf(found));
+    }
+    return values;
+  }
+
+  /** Runs a program once more, op by op, and names the first op whose result is not finite. */
+  public Optional<String> firstNonFinite(LoadedProgram program, StepSource source) {
+    var run = new ProgramRun(program, source, Set.of(), true);
+    run.run();
+    return run.firstNonFinite();
+  }
+
+  /** What a stage keeps under a name between programs. */
+  public ShardedBuffer kept(int stage, String name) {
+    return memories.get(stage).kept(name);
+  }
+
+  /** Whether a stage keeps something under a name. */
+  public boolean keeps(int stage, String name) {
+    return memories.get(stage).keeps(name);
+  }
+
+  public int stages() {
+    return groups.size();
+  }
+
+  public DeviceGroup group(int stage) {
+    return groups.get(stage);
+  }
+
+  /** The largest figure of all devices. */
+  public long most(ToLongFunction<Device> ofDevice) {
+    long most = 0;
+    for (DeviceGroup group : groups) {
+      for (int device = 0; device < group.size(); device++) {
+        most = Math.max(most, ofDevice.applyAsLong(group.device(device)));
+      }
+    }
+    return most;
+  }
+
+  @Override
+  public void close() {
+    groups.forEach(DeviceGroup::close);
+  }
+}

@@ -1,0 +1,266 @@
+package dev.weft.runtime.worker;
+
+import dev.weft.core.program.Buffer;
+import dev.weft.core.program.Fragment;
+import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.program.Step;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Literals;
+import dev.weft.runtime.collective.DeviceFailedException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * One run of a program. Every device computes on its own thread, every other queue of a stage has a
+ * thread of its own; they wait for nothing but what their steps await.
+ */
+final class ProgramRun {
+  /** What a value was after the fragment that makes it, for a micro-batch. */
+  record Seen(String name, int microBatch) {}
+
+  private final LoadedProgram program;
+  private final StepSource source;
+  private final Set<String> watched;
+  private final boolean diagnosing;
+  private final StepEvents events;
+  private final Map<Seen, Double> seen = new ConcurrentHashMap<>();
+  private final Map<StepEvents.At, String> nonFinite = new ConcurrentHashMap<>();
+
+  /**
+   * A run that has not begun.
+   *
+   * @param source of data and facts
+   * @param watched names of scalars to be read whenever they are made
+   * @param diagnosing whether to look for numbers that are not finite, op by op
+   */
+  ProgramRun(LoadedProgram program, StepSource source, Set<String> watched, boolean diagnosing) {
+    this.program = program;
+    this.source = source;
+    this.watched = watched;
+    this.diagnosing = diagnosing;
+    List<StageProgram> stages = program.program().stages();
+    int[][] parts = new int[stages.size()][];
+    for (int stage = 0; stage < parts.length; stage++) {
+      StageProgram own = stages.get(stage);
+      int devices = own.mesh().size();
+      parts[stage] =
+          own.steps().stream().mapToInt(s -> s instanceof Step.Run ? devices : 1).toArray();
+    }
+    events = new StepEvents(parts);
+  }
+
+  /**
+   * Runs, and waits for the end on all devices.
+   *
+   * @throws dev.weft.runtime.collective.DeviceFailedException if a device fails
+   */
+  void run() {
+    var threads = new ArrayList<Thread>();
+    int stages = program.program().stages().size();
+    for (int stage = 0; stage < stages; stage++) {
+      int own = stage;
+      for (Queue queue : Queue.values()) {
+        boolean used =
+            program.program().stages().get(stage).steps().stream()
+                .anyMatch(s -> s.queue() == queue);
+        if (used && queue != Queue.COMPUTE) {
+          String name = "weft-" + queue.text() + "-" + stage;
+          threads.add(Thread.ofVirtual().name(name).start(() -> guarded(own, queue)));
+        }
+      }
+      if (stage > 0) {
+        threads.add(Thread.ofVirtual().name("weft-stage-" + stage).start(() -> computing(own)));
+      }
+    }
+    computing(0);
+    for (Thread thread : threads) {
+      join(thread);
+    }
+    Throwable failure = events.failure();
+    if (failure instanceof RuntimeException e) {
+      throw e;
+    } else if (failure instanceof Error e) {
+      throw e;
+    }
+  }
+
+  private static void join(Thread thread) {
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while a program runs", e);
+    }
+  }
+
+  /** All compute queues of a stage, one for each of its devices. */
+  private void computing(int stage) {
+    try {
+      program.stage(stage).group().onAll(device -> compute(stage, device));
+    } catch (RuntimeException | Error e) {
+      fail(stage, e);
+    }
+  }
+
+  private boolean compute(int stage, int device) {
+    LoadedStage loaded = program.stage(stage);
+    List<Step> steps = loaded.stage().steps();
+    try {
+      for (int i = 0; i < steps.size(); i++) {
+        if (steps.get(i) instanceof Step.Run run) {
+          var at = new StepEvents.At(stage, i);
+          events.await(stage, run.awaits());
+          events.begin(at, System.nanoTime());
+          GroupProgram group = Objects.requireNonNull(loaded.program(i));
+          if (diagnosing) {
+            Optional<String> first = group.on(device).firstNonFinite();
+            first.ifPresent(origin -> nonFinite.putIfAbsent(at, origin));
+          } else {
+            group.on(device).run();
+          }
+          if (device == 0) {
+            watch(loaded, run);
+          }
+          events.end(at, System.nanoTime());
+        }
+      }
+    } catch (StepEvents.RunStoppedException _) {
+      // What failed first is reported; this device only stops.
+      return false;
+    } catch (DeviceFailedException e) {
+      events.fail(e);
+      throw e;
+    } catch (RuntimeException | Error e) {
+      events.fail(new DeviceFailedException(device + " of stage " + stage, e));
+      throw e;
+    }
+    return true;
+  }
+
+  private void watch(LoadedStage loaded, Step.Run run) {
+    Fragment fragment = loaded.stage().fragments().get(run.fragment());
+    for (int buffer : fragment.outputs()) {
+      Buffer declared = loaded.stage().buffers().get(buffer);
+      if (watched.contains(declared.name())) {
+        int slot = run.slots().get(declared.pool());
+        seen.put(
+            new Seen(declared.name(), run.microBatch()), scalar(loaded.tensor(buffer, slot).on(0)));
+      }
+    }
+  }
+
+  static double scalar(DeviceBuffer buffer) {
+    return Literals.read(buffer.type(), buffer.segment()).asDouble(0);
+  }
+
+  /** Runs one of the queues beside the compute queue. */
+  private void guarded(int stage, Queue queue) {
+    try {
+      List<Step> steps = program.stage(stage).stage().steps();
+      for (int i = 0; i < steps.size(); i++) {
+        Step step = steps.get(i);
+        if (step.queue() == queue) {
+          events.await(stage, step.awaits());
+          move(new StepEvents.At(stage, i), step);
+        }
+      }
+    } catch (StepEvents.RunStoppedException _) {
+      // What failed first is reported.
+      return;
+    } catch (RuntimeException | Error e) {
+      fail(stage, e);
+    }
+  }
+
+  private void move(StepEvents.At at, Step step) {
+    LoadedStage loaded = program.stage(at.stage());
+    switch (step) {
+      case Step.Feed feed -> {
+        events.begin(at, System.nanoTime());
+        feed(loaded, feed);
+        events.end(at, System.nanoTime());
+      }
+      case Step.Send _ -> {
+        events.begin(at, System.nanoTime());
+        events.post(at);
+        events.await(at.stage(), List.of(at.step()));
+      }
+      case Step.Receive receive -> {
+        StepEvents.At sender = program.sender(at.stage(), at.step());
+        events.awaitPosted(sender);
+        events.begin(at, System.nanoTime());
+        receive(loaded, receive, sender);
+        long now = System.nanoTime();
+        events.end(at, now);
+        events.end(sender, now);
+      }
+      case Step.Run _ -> throw new IllegalStateException("a run belongs to the compute queue");
+    }
+  }
+
+  private void feed(LoadedStage loaded, Step.Feed feed) {
+    List<Buffer> buffers = loaded.stage().buffers();
+    for (int i = 0; i < buffers.size(); i++) {
+      Buffer buffer = buffers.get(i);
+      if (buffer.pool() == feed.pool()) {
+        Optional<MemorySegment> whole = source.find(buffer, feed.microBatch());
+        if (whole.isPresent()) {
+          loaded.tensor(i, feed.slot()).write(whole.get());
+        }
+      }
+    }
+  }
+
+  private void receive(LoadedStage loaded, Step.Receive receive, StepEvents.At sender) {
+    LoadedStage other = program.stage(sender.stage());
+    Step.Send send = (Step.Send) other.stage().steps().get(sender.step());
+    ShardedBuffer from = other.tensor(send.buffer(), send.slot());
+    ShardedBuffer to = loaded.tensor(receive.buffer(), receive.slot());
+    for (int device = 0; device < loaded.group().size(); device++) {
+      MemorySegment target = to.on(device).segment();
+      MemorySegment.copy(from.on(device).segment(), 0, target, 0, target.byteSize());
+    }
+  }
+
+  private void fail(int stage, Throwable cause) {
+    events.fail(cause);
+    for (int other = 0; other < program.program().stages().size(); other++) {
+      if (other != stage) {
+        program.stage(other).group().failed("of stage " + stage, cause);
+      }
+    }
+  }
+
+  /** The scalars that were watched, by name and micro-batch. */
+  double seen(String name, int microBatch) {
+    Double value = seen.get(new Seen(name, microBatch));
+    if (value == null) {
+      throw new IllegalStateException(name + " of micro-batch " + microBatch + " was never made");
+    }
+    return value;
+  }
+
+  /** Whether a watched scalar was made for a micro-batch. */
+  boolean saw(String name, int microBatch) {
+    return seen.containsKey(new Seen(name, microBatch));
+  }
+
+  /** The origin of the first op, by time, whose result was not finite. */
+  Optional<String> firstNonFinite() {
+    return nonFinite.entrySet().stream()
+        .min(Comparator.comparingLong(e -> events.began(e.getKey())))
+        .map(Map.Entry::getValue);
+  }
+
+  StepEvents events() {
+    return events;
+  }
+}

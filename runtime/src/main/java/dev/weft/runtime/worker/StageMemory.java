@@ -1,0 +1,73 @@
+package dev.weft.runtime.worker;
+
+import dev.weft.core.program.Buffer;
+import dev.weft.core.program.Pool;
+import dev.weft.core.program.StageProgram;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * The tensors of a stage by name and slot, for all programs that run there. Programs run one after
+ * another: they share what they hold under the same name, whether it is kept between them or not.
+ */
+final class StageMemory {
+  private record Place(String name, int slot, String form) {}
+
+  private final DeviceGroup group;
+  private final Map<Place, ShardedBuffer> transients = new HashMap<>();
+  private final Map<String, ShardedBuffer> kept = new HashMap<>();
+
+  StageMemory(DeviceGroup group) {
+    this.group = group;
+  }
+
+  /**
+   * The tensors of a program's buffers, by buffer and slot; those that are missing are allocated.
+   *
+   * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if a device's budget has not so many
+   *     bytes
+   */
+  List<List<ShardedBuffer>> of(StageProgram stage) {
+    var tensors = new ArrayList<List<ShardedBuffer>>();
+    for (Buffer buffer : stage.buffers()) {
+      Pool pool = stage.pools().get(buffer.pool());
+      var slots = new ArrayList<ShardedBuffer>();
+      for (int slot = 0; slot < pool.slots(); slot++) {
+        slots.add(pool.kept() ? kept(buffer) : shared(buffer, slot));
+      }
+      tensors.add(List.copyOf(slots));
+    }
+    return tensors;
+  }
+
+  private ShardedBuffer kept(Buffer buffer) {
+    ShardedBuffer known = kept.computeIfAbsent(buffer.name(), _ -> allocate(buffer));
+    if (!known.type().equals(buffer.type()) || !known.layout().equals(buffer.layout())) {
+      throw new IllegalStateException(
+          buffer + " is kept as " + known.type() + " " + known.layout() + " by another program");
+    }
+    return known;
+  }
+
+  private ShardedBuffer shared(Buffer buffer, int slot) {
+    String form = buffer.type() + " " + buffer.layout();
+    return transients.computeIfAbsent(new Place(buffer.name(), slot, form), _ -> allocate(buffer));
+  }
+
+  private ShardedBuffer allocate(Buffer buffer) {
+    return ShardedBuffer.allocate(group, buffer.name(), buffer.type(), buffer.layout());
+  }
+
+  /** What is kept under a name. */
+  ShardedBuffer kept(String name) {
+    return Objects.requireNonNull(kept.get(name), () -> "nothing is kept as " + name);
+  }
+
+  /** Whether something is kept under a name. */
+  boolean keeps(String name) {
+    return kept.containsKey(name);
+  }
+}

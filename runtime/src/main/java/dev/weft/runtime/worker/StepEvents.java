@@ -1,0 +1,128 @@
+package dev.weft.runtime.worker;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What has happened in one run of a program: which steps have begun and which have ended, on all
+ * stages, and when. Whoever waits is woken by a failure too.
+ */
+final class StepEvents {
+  /** Steps are told apart by stage and number. */
+  record At(int stage, int step) {}
+
+  /** A step ends when as many have ended it as there are devices in its stage, or one thread. */
+  private final int[][] parts;
+
+  private final boolean[][] posted;
+  private final long[][] began;
+  private final long[][] ended;
+  private @Nullable Throwable failure;
+
+  /**
+   * Nothing has happened yet.
+   *
+   * @param parts for each stage and step how many times it is ended
+   */
+  StepEvents(int[][] parts) {
+    this.parts = parts;
+    posted = new boolean[parts.length][];
+    began = new long[parts.length][];
+    ended = new long[parts.length][];
+    for (int stage = 0; stage < parts.length; stage++) {
+      posted[stage] = new boolean[parts[stage].length];
+      began[stage] = new long[parts[stage].length];
+      ended[stage] = new long[parts[stage].length];
+    }
+  }
+
+  /**
+   * Waits until steps of a stage have ended.
+   *
+   * @throws RunStoppedException if something has failed
+   */
+  synchronized void await(int stage, List<Integer> steps) {
+    for (int step : steps) {
+      while (failure == null && parts[stage][step] > 0) {
+        sleep();
+      }
+    }
+    check();
+  }
+
+  /** Waits until a step has been posted: all that it awaits has ended. */
+  synchronized void awaitPosted(At at) {
+    while (failure == null && !posted[at.stage()][at.step()]) {
+      sleep();
+    }
+    check();
+  }
+
+  synchronized void post(At at) {
+    posted[at.stage()][at.step()] = true;
+    notifyAll();
+  }
+
+  synchronized void begin(At at, long now) {
+    if (began[at.stage()][at.step()] == 0) {
+      began[at.stage()][at.step()] = now;
+    }
+  }
+
+  synchronized void end(At at, long now) {
+    if (--parts[at.stage()][at.step()] == 0) {
+      ended[at.stage()][at.step()] = now;
+      notifyAll();
+    }
+  }
+
+  /** Stops all that waits; the first failure counts. */
+  synchronized void fail(Throwable cause) {
+    if (failure == null) {
+      failure = cause;
+    }
+    notifyAll();
+  }
+
+  /**
+   * Looks whether all is well.
+   *
+   * @throws RunStoppedException if something has failed
+   */
+  synchronized void check() {
+    if (failure != null) {
+      throw new RunStoppedException(failure);
+    }
+  }
+
+  /** What failed first. */
+  synchronized @Nullable Throwable failure() {
+    return failure;
+  }
+
+  /** When a step began, by {@link System#nanoTime}. */
+  synchronized long began(At at) {
+    return began[at.stage()][at.step()];
+  }
+
+  /** When a step ended. */
+  synchronized long ended(At at) {
+    return ended[at.stage()][at.step()];
+  }
+
+  private void sleep() {
+    try {
+      wait();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while a program runs", e);
+    }
+  }
+
+  /** Something else has failed: this one only stops. */
+  static final class RunStoppedException extends RuntimeException {
+    RunStoppedException(Throwable cause) {
+      super("stopped: " + cause.getMessage(), cause, false, false);
+    }
+  }
+}
