@@ -19,10 +19,14 @@ import java.util.Map;
  * @param graphs FORWARD and BACKWARD, or FORWARD, INPUT_GRADIENT and WEIGHT_GRADIENT; RECOMPUTE
  *     where the forward does not keep all. Gradients of parameters are outputs donated by
  *     accumulators, {@code name.sum}
+ * @param first what may run instead where accumulators hold nothing yet: the same, but that
+ *     gradients are written, not added; outputs have the accumulators' names. May be empty:
+ *     accumulators are cleared then
  * @param held how inputs and outputs lie on the mesh, by name; what is missing is whole on every
  *     device
  */
-public record PieceGraphs(int piece, Mesh mesh, Map<Work, Graph> graphs, Map<String, Held> held) {
+public record PieceGraphs(
+    int piece, Mesh mesh, Map<Work, Graph> graphs, Map<Work, Graph> first, Map<String, Held> held) {
   /**
    * A tensor on a mesh.
    *
@@ -32,12 +36,22 @@ public record PieceGraphs(int piece, Mesh mesh, Map<Work, Graph> graphs, Map<Str
 
   public PieceGraphs {
     graphs = Map.copyOf(graphs);
+    first = Map.copyOf(first);
     held = Map.copyOf(held);
   }
 
   /** How an input or output lies on the mesh. */
   public Held held(Value value) {
-    Held known = held.get(value.name());
-    return known != null ? known : new Held(value.type(), Layout.whole(value.type().rank()));
+    return held(value.name(), value.type());
+  }
+
+  /**
+   * How a tensor lies on the mesh.
+   *
+   * @param local the type of each device's part
+   */
+  public Held held(String name, TensorType local) {
+    Held known = held.get(name);
+    return known != null ? known : new Held(local, Layout.whole(local.rank()));
   }
 }
