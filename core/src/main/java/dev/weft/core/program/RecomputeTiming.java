@@ -4,7 +4,10 @@ package dev.weft.core.program;
 public enum RecomputeTiming {
   /** As soon as its turn in the order comes. */
   EARLY("early"),
-  /** When the cotangents of its micro-batch have arrived as well (as published for GPipe). */
+  /**
+   * When the cotangents of its micro-batch have arrived as well, as GPipe and 1F1B were published;
+   * but for those that the schedule itself wants early.
+   */
   INLINE("inline");
 
   private final String text;
