@@ -20,7 +20,10 @@ final class ConfigOptions {
           Map.entry("name", "name of the run and of its folder under runs/"),
           Map.entry("seed", "seed of parameters, data order and dropout"),
           Map.entry("steps", "steps of training"),
-          Map.entry("model", "gpt, moe, unet, or a class of your own that implements TokenModel"),
+          Map.entry(
+              "model",
+              "gpt, moe, transformer, unet, a size like gpt-1.3b, or a class of your own that"
+                  + " implements TokenModel"),
           Map.entry("classpath", "where that class is found"),
           Map.entry("data", "UTF-8 text files; without any the Europarl proceedings"),
           Map.entry("layers", "equal blocks of the model"),
@@ -37,6 +40,8 @@ final class ConfigOptions {
           Map.entry("weight-decay", "decay of matrices; norms and biases have none"),
           Map.entry("clip", "largest norm of the gradient; 0 for no limit"),
           Map.entry("dropout", "share of elements zeroed while training"),
+          Map.entry("feed-forward", "width within the second sub-layers, times hidden"),
+          Map.entry("expert-every", "of every so many layers the last has experts, in model moe"),
           Map.entry("experts", "experts of each layer of model moe"),
           Map.entry("capacity-factor", "room of an expert, times its even share of tokens"),
           Map.entry("balance-weight", "weight of the loss that asks for even shares"),

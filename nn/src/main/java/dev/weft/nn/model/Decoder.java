@@ -12,11 +12,14 @@ import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.op.DynamicSlice;
 import dev.weft.core.op.DynamicUpdateSlice;
+import dev.weft.core.op.Gelu;
 import dev.weft.core.op.LinearCrossEntropy;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.trace.Initializer;
 import dev.weft.core.trace.Scope;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * What decoder-only transformers share: normalisation before each sub-layer, learned positions and
@@ -29,9 +32,9 @@ import java.util.List;
  * has that axis.
  *
  * @param batch the mesh axes that the batch is split over
- * @param feedForward the second sub-layer of a block
+ * @param rounds the blocks of a round of equal layers
  */
-record Decoder(String batch, FeedForward feedForward) {
+record Decoder(String batch, Function<ModelConfig, List<Block>> rounds) {
   static final double DEVIATION = 0.02;
 
   /** The most bytes of logits at a time, as f32. */
@@ -41,6 +44,24 @@ record Decoder(String batch, FeedForward feedForward) {
   @FunctionalInterface
   interface FeedForward {
     Tensor apply(Scope m, ModelConfig config, Tensor x);
+  }
+
+  /**
+   * One of the layers of a round.
+   *
+   * @param name of its scope in the round's; empty for the round's own
+   * @param feedForward its second sub-layer
+   */
+  record Block(String name, FeedForward feedForward) {
+    Scope scope(Scope round) {
+      return name.isEmpty() ? round : round.at(name);
+    }
+  }
+
+  /** What a block does with its place in the caches, [heads, sequence, d]. */
+  @FunctionalInterface
+  private interface Cached {
+    List<Tensor> apply(Scope m, FeedForward feedForward, Tensor x, Tensor keys, Tensor values);
   }
 
   /** A value [batch, sequence, hidden] between sub-layers, split over the mesh. */
@@ -73,12 +94,18 @@ record Decoder(String batch, FeedForward feedForward) {
     return new Loss(Tensor.one(op, normal, table(m, c), flat), count(flat, TokenModel.IGNORED));
   }
 
-  private static int chunkRows(ModelConfig c) {
+  static int chunkRows(ModelConfig c) {
     return (int) Math.clamp(CHUNK_BYTES / (4L * c.vocabulary()), 64, 1 << 20);
   }
 
-  Tensor block(Scope m, ModelConfig c, Tensor x) {
-    return feedForward.apply(m, c, attend(m, c, x));
+  /** A second sub-layer that is the same for all tokens. */
+  Tensor dense(Scope m, ModelConfig c, Tensor x) {
+    Tensor normal = layerNorm(m.at("ln_2"), x);
+    Initializer first = Initializer.normal(DEVIATION);
+    Tensor up = linear(m.at("up"), normal, c.inner(), first, WHOLE, "model");
+    Tensor active = up.gelu(Gelu.Form.TANH);
+    Tensor down = linear(m.at("down"), active, c.hidden(), residual(c), "model", WHOLE);
+    return stream(x.plus(dropout(m.at("down_drop"), down, c.dropout())));
   }
 
   /** The first sub-layer of a block. */
@@ -114,20 +141,18 @@ record Decoder(String batch, FeedForward feedForward) {
       Scope m, ModelConfig c, Tensor tokens, Tensor last, GenerativeModel.Cache cache) {
     Tensor zero = m.constant(DataType.I64, 0);
     Scope.Round result =
-        m.repeat(
-            "h",
-            c.layers(),
-            List.of(embed(m, c, tokens)),
-            List.of(cache.keys(), cache.values()),
-            (scope, carried, slices) -> {
-              Tensor h = carried.getFirst();
+        layers(
+            m,
+            c,
+            embed(m, c, tokens),
+            cache,
+            (scope, feedForward, h, keys, values) -> {
               Tensor qkv = queriesKeysValues(scope, c, h);
               Tensor a = attention(qkv.at(0), qkv.at(1), qkv.at(2), true);
-              return new Scope.Round(
-                  List.of(feedForward.apply(scope, c, attended(scope, c, h, a))),
-                  List.of(
-                      write(slices.get(0), qkv.at(1), zero),
-                      write(slices.get(1), qkv.at(2), zero)));
+              return List.of(
+                  feedForward.apply(scope, c, attended(scope, c, h, a)),
+                  write(keys, qkv.at(1), zero),
+                  write(values, qkv.at(2), zero));
             });
     Tensor row = Tensor.one(new DynamicSlice(1, 1), result.carried().getFirst(), last);
     return continuation(m, c, row, result);
@@ -137,22 +162,68 @@ record Decoder(String batch, FeedForward feedForward) {
       Scope m, ModelConfig c, Tensor token, Tensor position, GenerativeModel.Cache cache) {
     Tensor place = Tensor.one(new DynamicSlice(0, 1), positions(m, c), position);
     Scope.Round result =
-        m.repeat(
-            "h",
-            c.layers(),
-            List.of(table(m, c).embedding(token).plus(place)),
-            List.of(cache.keys(), cache.values()),
-            (scope, carried, slices) -> {
-              Tensor h = carried.getFirst();
+        layers(
+            m,
+            c,
+            table(m, c).embedding(token).plus(place),
+            cache,
+            (scope, feedForward, h, before, valuesBefore) -> {
               Tensor qkv = queriesKeysValues(scope, c, h);
-              Tensor keys = write(slices.get(0), qkv.at(1), position);
-              Tensor values = write(slices.get(1), qkv.at(2), position);
+              Tensor keys = write(before, qkv.at(1), position);
+              Tensor values = write(valuesBefore, qkv.at(2), position);
               Tensor a = attendCached(qkv.at(0), keys, values, position);
-              return new Scope.Round(
-                  List.of(feedForward.apply(scope, c, attended(scope, c, h, a))),
-                  List.of(keys, values));
+              return List.of(feedForward.apply(scope, c, attended(scope, c, h, a)), keys, values);
             });
     return continuation(m, c, result.carried().getFirst(), result);
+  }
+
+  /** All layers with their places in the cache [layers, heads, sequence, d]. */
+  private Scope.Round layers(
+      Scope m, ModelConfig c, Tensor x, GenerativeModel.Cache cache, Cached cached) {
+    List<Block> blocks = rounds.apply(c);
+    int each = blocks.size();
+    List<Tensor> caches = List.of(cache.keys(), cache.values());
+    Scope.Round result =
+        m.repeat(
+            "h",
+            c.layers() / each,
+            List.of(x),
+            caches.stream().map(t -> byRounds(t, each)).toList(),
+            (scope, carried, slices) -> {
+              Tensor h = carried.getFirst();
+              var keys = new ArrayList<Tensor>();
+              var values = new ArrayList<Tensor>();
+              for (int i = 0; i < each; i++) {
+                Block block = blocks.get(i);
+                Tensor own = each == 1 ? slices.get(0) : slices.get(0).at(i);
+                Tensor ownValues = each == 1 ? slices.get(1) : slices.get(1).at(i);
+                List<Tensor> results =
+                    cached.apply(block.scope(scope), block.feedForward(), h, own, ownValues);
+                h = results.get(0);
+                keys.add(results.get(1));
+                values.add(results.get(2));
+              }
+              return new Scope.Round(List.of(h), List.of(joined(keys), joined(values)));
+            });
+    List<Tensor> whole =
+        result.stacked().stream()
+            .map(t -> each == 1 ? t : t.reshape(cache.keys().shape()))
+            .toList();
+    return new Scope.Round(result.carried(), whole);
+  }
+
+  /** [layers, ...] as [rounds, layers of a round, ...]. */
+  private static Tensor byRounds(Tensor cache, int each) {
+    return each == 1
+        ? cache
+        : cache.reshape(cache.shape().without(0).insert(0, each).insert(0, cache.size(0) / each));
+  }
+
+  /** The layers of a round one behind the other. */
+  private static Tensor joined(List<Tensor> layers) {
+    return layers.size() == 1
+        ? layers.getFirst()
+        : Tensor.concat(0, layers.stream().map(t -> t.reshape(t.shape().insert(0, 1))).toList());
   }
 
   /** Puts keys or values [1, heads, n, d] into a layer's cache [heads, sequence, d]. */

@@ -8,13 +8,14 @@ import dev.weft.core.cluster.UserException;
  * @param count how many
  * @param capacityFactor room of an expert for tokens of a group, as a multiple of its even share
  * @param balanceWeight the weight of the loss that asks for even shares
+ * @param every in which layers they are: the last of every so many; the others are dense
  */
-public record Experts(int count, double capacityFactor, double balanceWeight) {
+public record Experts(int count, double capacityFactor, double balanceWeight, int every) {
   /** Choices that a token makes among the experts. */
   static final int CHOICES = 2;
 
   /** What models have that are told nothing. */
-  public static final Experts DEFAULT = new Experts(4, 1.25, 0.01);
+  public static final Experts DEFAULT = new Experts(4, 1.25, 0.01, 1);
 
   public Experts {
     if (count < CHOICES) {
@@ -25,6 +26,9 @@ public record Experts(int count, double capacityFactor, double balanceWeight) {
     }
     if (!(balanceWeight >= 0) || Double.isInfinite(balanceWeight)) {
       throw new UserException("balance-weight must not be negative, found " + balanceWeight);
+    }
+    if (every < 1) {
+      throw new UserException("expert-every must be at least 1, found " + every);
     }
   }
 

@@ -1,37 +1,33 @@
 package dev.weft.nn.model;
 
-import static dev.weft.core.cluster.DimSpec.WHOLE;
 import static dev.weft.nn.layer.Layers.dropout;
-import static dev.weft.nn.layer.Layers.layerNorm;
-import static dev.weft.nn.layer.Layers.linear;
 
-import dev.weft.core.op.Gelu;
 import dev.weft.core.op.Tensor;
-import dev.weft.core.trace.Initializer;
 import dev.weft.core.trace.Scope;
+import java.util.List;
 
 /**
  * A decoder-only transformer. Mesh axes that its annotations name: {@code data} splits the batch,
  * {@code model} heads, inner widths and the vocabulary, {@code sequence} the context.
  */
 public final class Gpt implements GenerativeModel {
-  private static final Decoder DECODER = new Decoder("data", Gpt::feedForward);
+  private static final Decoder DECODER =
+      new Decoder("data", _ -> List.of(new Decoder.Block("", Gpt::feedForward)));
 
   @Override
   public Loss loss(Scope m, ModelConfig c, Tensor tokens, Tensor targets) {
     Tensor x = DECODER.embed(m, c, tokens);
     x = dropout(m.at("drop"), x, c.dropout());
-    x = m.repeat("h", c.layers(), x, (scope, h) -> DECODER.block(scope, c, h));
+    x = m.repeat("h", c.layers(), x, (scope, h) -> block(scope, c, h));
     return DECODER.loss(m, c, x, targets);
   }
 
+  private static Tensor block(Scope m, ModelConfig c, Tensor x) {
+    return feedForward(m, c, DECODER.attend(m, c, x));
+  }
+
   private static Tensor feedForward(Scope m, ModelConfig c, Tensor x) {
-    Tensor normal = layerNorm(m.at("ln_2"), x);
-    Initializer first = Initializer.normal(Decoder.DEVIATION);
-    Tensor up = linear(m.at("up"), normal, 4L * c.hidden(), first, WHOLE, "model");
-    Tensor active = up.gelu(Gelu.Form.TANH);
-    Tensor down = linear(m.at("down"), active, c.hidden(), Decoder.residual(c), "model", WHOLE);
-    return DECODER.stream(x.plus(dropout(m.at("down_drop"), down, c.dropout())));
+    return DECODER.dense(m, c, x);
   }
 
   @Override

@@ -11,6 +11,7 @@ import dev.weft.core.cluster.UserException;
  * @param sequence the context in tokens
  * @param vocabulary different tokens
  * @param dropout the share of elements zeroed while training
+ * @param feedForward the width within the second sub-layer, as a multiple of the width
  * @param experts of a mixture of experts; other models have none
  */
 public record ModelConfig(
@@ -20,10 +21,14 @@ public record ModelConfig(
     int sequence,
     int vocabulary,
     double dropout,
+    int feedForward,
     Experts experts) {
+  /** What models have that are told nothing. */
+  public static final int FEED_FORWARD = 4;
+
   public ModelConfig(
       int layers, int hidden, int heads, int sequence, int vocabulary, double dropout) {
-    this(layers, hidden, heads, sequence, vocabulary, dropout, Experts.DEFAULT);
+    this(layers, hidden, heads, sequence, vocabulary, dropout, FEED_FORWARD, Experts.DEFAULT);
   }
 
   public ModelConfig {
@@ -32,6 +37,7 @@ public record ModelConfig(
     positive("heads", heads);
     positive("sequence", sequence);
     positive("vocabulary", vocabulary);
+    positive("feed-forward", feedForward);
     if (hidden % heads != 0) {
       throw new UserException(
           "heads must divide hidden, found heads " + heads + " and hidden " + hidden);
@@ -39,6 +45,11 @@ public record ModelConfig(
     if (!(dropout >= 0 && dropout < 1)) {
       throw new UserException("dropout must be from 0 to below 1, found " + dropout);
     }
+  }
+
+  /** The width within the second sub-layer. */
+  public long inner() {
+    return (long) feedForward * hidden;
   }
 
   private static void positive(String name, int value) {

@@ -76,7 +76,7 @@ class MixtureTest {
   @ParameterizedTest
   @CsvSource({"4, 1.25, 64, 40", "4, 1, 3, 2", "8, 0.01, 16, 1", "2, 9, 16, 16"})
   void capacityIsAShareOfTheChoices(int experts, double factor, long tokens, long expected) {
-    assertEquals(expected, new Experts(experts, factor, 0).capacity(tokens));
+    assertEquals(expected, new Experts(experts, factor, 0, 1).capacity(tokens));
   }
 
   @ParameterizedTest
@@ -86,7 +86,7 @@ class MixtureTest {
     "2, 1, -1, 'balance-weight must not be negative, found -1.0'",
   })
   void numbersThatMakeNoSenseAreNamed(int count, double factor, double weight, String message) {
-    var error = assertThrows(UserException.class, () -> new Experts(count, factor, weight));
+    var error = assertThrows(UserException.class, () -> new Experts(count, factor, weight, 1));
     assertEquals(message, error.getMessage());
   }
 }

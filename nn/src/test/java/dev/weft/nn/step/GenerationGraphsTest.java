@@ -9,8 +9,11 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.trace.Traced;
+import dev.weft.nn.model.Experts;
+import dev.weft.nn.model.GenerativeModel;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.Moe;
 import dev.weft.nn.optimizer.Optimizer;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -33,8 +36,18 @@ class GenerationGraphsTest {
 
   /** Logits after each place, from one token at a time behind a prompt with padding. */
   private static double[] last(DataType dtype, int prompt, int padded, int count) {
-    Traced prefill = GenerationGraphs.prefill(new Gpt(), CONFIG, padded, dtype);
-    Graph decode = GenerationGraphs.decode(new Gpt(), CONFIG, dtype).graph();
+    return last(new Gpt(), CONFIG, dtype, prompt, padded, count);
+  }
+
+  private static double[] last(
+      GenerativeModel model,
+      ModelConfig config,
+      DataType dtype,
+      int prompt,
+      int padded,
+      int count) {
+    Traced prefill = GenerationGraphs.prefill(model, config, padded, dtype);
+    Graph decode = GenerationGraphs.decode(model, config, dtype).graph();
     Tensors tensors = tensors(prefill);
     long[] tokens = new long[padded];
     System.arraycopy(TEXT, 0, tokens, 0, prompt);
@@ -53,6 +66,17 @@ class GenerationGraphsTest {
   @CsvSource({"1, 1", "2, 4", "5, 6"})
   void aTokenAtATimeGivesWhatAllAtOnceGive(int prompt, int padded) {
     assertArrayEquals(last(DataType.F64, 6, 6, 6), last(DataType.F64, prompt, padded, 6), 1e-12);
+  }
+
+  /** Two layers with experts, and two between which there are dense ones. */
+  @ParameterizedTest
+  @CsvSource({"2, 1", "4, 2"})
+  void expertsTooAreFoundATokenAtATime(int layers, int every) {
+    var config = new ModelConfig(layers, 4, 2, 6, 5, 0, 4, new Experts(3, 1, 0, every));
+    assertArrayEquals(
+        last(new Moe(), config, DataType.F64, 6, 6, 6),
+        last(new Moe(), config, DataType.F64, 2, 4, 6),
+        1e-12);
   }
 
   /** The loss at the last place is that of the logits that generation gives. */

@@ -20,12 +20,16 @@ import org.junit.jupiter.params.provider.CsvSource;
 class MoeTest {
   private static final Optimizer SGD = new Optimizer.SgdMomentum(0.9, false, 0);
 
-  private static ModelConfig config(double factor, double balance) {
-    return new ModelConfig(2, 4, 2, 4, 5, 0, new Experts(3, factor, balance));
+  private static ModelConfig config(double factor, double balance, int every) {
+    return new ModelConfig(2, 4, 2, 4, 5, 0, 4, new Experts(3, factor, balance, every));
   }
 
   private static StepGraphs graphs(long batch, double factor, double balance) {
-    return StepGraphs.of(new Moe(), config(factor, balance), batch, DataType.F64, SGD, 0);
+    return graphs(batch, factor, balance, 1);
+  }
+
+  private static StepGraphs graphs(long batch, double factor, double balance, int every) {
+    return StepGraphs.of(new Moe(), config(factor, balance, every), batch, DataType.F64, SGD, 0);
   }
 
   private static Tensors tensors(StepGraphs graphs) {
@@ -38,9 +42,9 @@ class MoeTest {
 
   /** With places for all and with tokens that are passed by. */
   @ParameterizedTest
-  @CsvSource({"9", "0.7"})
-  void gradientsAreThoseOfFiniteDifferences(double factor) {
-    StepGraphs graphs = graphs(2, factor, 0.3);
+  @CsvSource({"9, 1", "0.7, 1", "9, 2"})
+  void gradientsAreThoseOfFiniteDifferences(double factor, int every) {
+    StepGraphs graphs = graphs(2, factor, 0.3, every);
     tensors(graphs).checkGradients(graphs);
   }
 
@@ -85,7 +89,7 @@ class MoeTest {
   /** A token at a time finds the experts that all at once find, when nobody is passed by. */
   @Test
   void generationFollowsTheModelThatIsTrained() {
-    ModelConfig config = config(9, 0.1);
+    ModelConfig config = config(9, 0.1, 1);
     StepGraphs step = StepGraphs.of(new Moe(), config, 1, DataType.F64, SGD, 0);
     var tensors = new Tensors();
     tensors.initialize(step.parameters());

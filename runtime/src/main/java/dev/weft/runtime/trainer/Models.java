@@ -4,6 +4,7 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.Moe;
 import dev.weft.nn.model.TokenModel;
+import dev.weft.nn.model.Transformer;
 import java.io.File;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
@@ -34,6 +35,9 @@ public final class Models {
     if (name.equals("moe")) {
       return new Moe();
     }
+    if (name.equals("transformer")) {
+      return new Transformer();
+    }
     if (name.equals(ImageTask.MODEL)) {
       throw new UserException(
           "the model " + name + " sees pictures: it neither reads nor makes text");
@@ -62,7 +66,8 @@ public final class Models {
       throw new UserException(
           "there is no model '"
               + name
-              + "': use gpt, moe, unet, or the full name of a class"
+              + "': use gpt, moe, transformer, unet, a size like gpt-1.3b, or the full name of a"
+              + " class"
               + (classpath.isEmpty()
                   ? " and --classpath"
                   : "; --classpath " + classpath + " has none of this name"),

@@ -48,7 +48,9 @@ import java.util.stream.Collectors;
  * @param microBatches parts that a step's batch is computed in
  * @param warmup steps until the learning rate is at its peak
  * @param clip the largest norm of the gradient; 0 for no limit
+ * @param feedForward the width within a token model's second sub-layers, times hidden
  * @param experts of each layer of a mixture of experts
+ * @param expertEvery in which layers they are: the last of every so many
  * @param capacityFactor room of an expert, as a multiple of its even share of the tokens
  * @param balanceWeight the weight of the loss that asks for even shares
  * @param saveEvery steps between checkpoints; 0 for one at the end
@@ -84,7 +86,9 @@ public record TrainConfig(
     double weightDecay,
     double clip,
     double dropout,
+    int feedForward,
     int experts,
+    int expertEvery,
     double capacityFactor,
     double balanceWeight,
     int saveEvery,
@@ -121,7 +125,9 @@ public record TrainConfig(
           0.1,
           1,
           0,
+          ModelConfig.FEED_FORWARD,
           Experts.DEFAULT.count(),
+          Experts.DEFAULT.every(),
           Experts.DEFAULT.capacityFactor(),
           Experts.DEFAULT.balanceWeight(),
           500,
@@ -222,9 +228,14 @@ public record TrainConfig(
 
   /**
    * What a model trains with unless told otherwise: a U-Net learns to tell shapes in a minute or
-   * two.
+   * two; a published size is as large as it was published.
    */
   public static TrainConfig defaultsOf(String model) {
+    ObjectNode preset = Presets.model(model);
+    if (preset != null) {
+      preset.put("name", model);
+      return DEFAULT.with(preset, "the preset " + model);
+    }
     if (!model.equals(ImageTask.MODEL)) {
       return DEFAULT;
     }
@@ -288,6 +299,10 @@ public record TrainConfig(
               requireType(key, changes.get(key), DEFAULT_TREE.get(key), source);
               tree.set(key, changes.get(key));
             });
+    ObjectNode preset = Presets.model(tree.get("model").asText());
+    if (preset != null) {
+      tree.set("model", preset.get("model"));
+    }
     try {
       return JSON.treeToValue(tree, TrainConfig.class);
     } catch (JsonMappingException e) {
@@ -404,7 +419,8 @@ public record TrainConfig(
         sequence,
         vocabulary,
         dropout,
-        new Experts(experts, capacityFactor, balanceWeight));
+        feedForward,
+        new Experts(experts, capacityFactor, balanceWeight, expertEvery));
   }
 
   /** How the devices stand. */
