@@ -45,6 +45,37 @@ public final class Autodiff {
   }
 
   /**
+   * Where the derivatives of a part of a model begin, and what they are wanted by.
+   *
+   * @param losses scalars whose derivative is 1
+   * @param arriving derivatives that are inputs; those by one value add up
+   * @param inputs float inputs of the graph whose derivatives others wait for
+   * @param parameters float inputs whose derivatives are the aim
+   * @param accumulate whether the gradients of parameters are added to accumulators: further
+   *     inputs, {@code name.sum}, whose memory the sums take over
+   */
+  public record Ends(
+      List<Value> losses,
+      List<Arriving> arriving,
+      List<Value> inputs,
+      List<Value> parameters,
+      boolean accumulate) {
+    public Ends {
+      losses = List.copyOf(losses);
+      arriving = List.copyOf(arriving);
+      inputs = List.copyOf(inputs);
+      parameters = List.copyOf(parameters);
+    }
+  }
+
+  /**
+   * A derivative by a value of the graph, an input of that name.
+   *
+   * @param name of the input
+   */
+  public record Arriving(Value value, String name) {}
+
+  /**
    * A graph with the gradients of a scalar as further outputs, behind its own.
    *
    * @param forward a graph that returns the scalar
@@ -55,38 +86,73 @@ public final class Autodiff {
    * @throws IllegalArgumentException if the loss is no scalar float
    */
   public static Graph gradients(Graph forward, Value loss, List<Value> wanted, boolean accumulate) {
-    if (!loss.dtype().isFloat() || loss.type().rank() != 0) {
-      throw new IllegalArgumentException("a gradient needs a scalar float, found " + loss);
+    return gradients(forward, new Ends(List.of(loss), List.of(), List.of(), wanted, accumulate));
+  }
+
+  /**
+   * A graph with derivatives as further outputs, behind its own: those by the inputs, then those by
+   * the parameters. Its inputs are the forward graph's, then what arrives, then accumulators.
+   *
+   * @throws IllegalArgumentException if a loss is no scalar float
+   */
+  public static Graph gradients(Graph forward, Ends ends) {
+    for (Value loss : ends.losses()) {
+      if (!loss.dtype().isFloat() || loss.type().rank() != 0) {
+        throw new IllegalArgumentException("a gradient needs a scalar float, found " + loss);
+      }
     }
     var builder = new Builder(forward.name());
     forward.inputs().forEach(builder::append);
-    Set<Value> active = activity(forward.nodes(), new HashSet<>(wanted));
+    var wanted = new HashSet<>(ends.inputs());
+    wanted.addAll(ends.parameters());
+    Set<Value> active = activity(forward.nodes(), wanted);
+    var arrived = new ArrayList<Value>();
+    for (Arriving arriving : ends.arriving()) {
+      arrived.add(builder.input(arriving.name(), arriving.value().type(), Graph.Kind.DATA));
+    }
     var accumulators = new LinkedHashMap<Value, Value>();
-    if (accumulate) {
-      for (Value value : wanted) {
+    if (ends.accumulate()) {
+      for (Value value : ends.parameters()) {
         accumulators.put(
             value, builder.input(value.name() + ".sum", value.type(), Graph.Kind.ACCUMULATOR));
       }
     }
-    var autodiff = new Autodiff(builder, active, accumulators.keySet(), Set.copyOf(wanted));
+    var autodiff =
+        new Autodiff(builder, active, accumulators.keySet(), Set.copyOf(ends.parameters()));
     autodiff.emitForward(forward.nodes(), uses(forward));
     builder.prefix("grad.");
     accumulators.forEach((value, sum) -> autodiff.cotangents.put(value, new Tensor(builder, sum)));
-    builder.origin(new Origin(loss.name(), Role.INPUT_GRADIENT, source(forward, loss)));
-    autodiff.accumulate(loss, Tensor.constant(builder, loss.dtype(), 1));
+    for (Value loss : ends.losses()) {
+      builder.origin(new Origin(loss.name(), Role.INPUT_GRADIENT, source(forward, loss)));
+      autodiff.accumulate(loss, Tensor.constant(builder, loss.dtype(), 1));
+    }
+    for (int i = 0; i < arrived.size(); i++) {
+      Value value = ends.arriving().get(i).value();
+      builder.origin(new Origin(value.name(), Role.INPUT_GRADIENT, source(forward, value)));
+      autodiff.accumulate(value, new Tensor(builder, arrived.get(i)));
+    }
     autodiff.backward(forward.nodes());
     for (Graph.Output output : forward.outputs()) {
       builder.output(output.value(), output.donated());
     }
-    for (Value value : wanted) {
-      builder.origin(new Origin(value.name(), Role.WEIGHT_GRADIENT, ""));
-      Tensor cotangent = autodiff.cotangents.get(value);
-      if (cotangent == null) {
-        cotangent = new Tensor(builder, value).filled(0);
-      }
-      builder.output(cotangent.value(), accumulators.get(value));
+    var awaited = new HashSet<Value>();
+    for (Value value : ends.inputs()) {
+      builder.origin(new Origin(value.name(), Role.INPUT_GRADIENT, ""));
+      Value gradient = autodiff.derivative(value);
+      builder.output(gradient);
+      awaited.add(gradient);
     }
-    return Roles.assign(builder.build(), forward.nodes().size());
+    for (Value value : ends.parameters()) {
+      builder.origin(new Origin(value.name(), Role.WEIGHT_GRADIENT, ""));
+      builder.output(autodiff.derivative(value), accumulators.get(value));
+    }
+    return Roles.assign(builder.build(), forward.nodes().size(), awaited);
+  }
+
+  /** What is known of the derivative by a value at last; zeros where nothing depends on it. */
+  private Value derivative(Value value) {
+    Tensor cotangent = cotangents.get(value);
+    return (cotangent == null ? new Tensor(builder, value).filled(0) : cotangent).value();
   }
 
   /**
@@ -224,6 +290,11 @@ public final class Autodiff {
       }
     }
     backward(expansion);
+  }
+
+  /** All float values of a graph that depend on the given ones, these included. */
+  public static Set<Value> reached(Graph graph, Set<Value> from) {
+    return activity(graph.nodes(), from);
   }
 
   /** All float values that depend on the given ones, these included. */

@@ -3,17 +3,12 @@ package dev.weft.core.grad;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
-import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Role;
-import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
-import dev.weft.core.op.Constant;
 import dev.weft.core.op.Repeat;
-import dev.weft.core.op.Shard;
 import dev.weft.core.op.Tensor;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -35,9 +30,6 @@ final class RepeatGradient {
    * @param includesEarlier whether the cotangent known before is contained in it
    */
   record Cotangent(Tensor tensor, boolean includesEarlier) {}
-
-  /** Cheaper than this many operations per element of the output, a node is made again. */
-  private static final double CHEAP_FLOPS = 4;
 
   private final Node node;
   private final Repeat repeat;
@@ -166,7 +158,7 @@ final class RepeatGradient {
       departing.put(
           input, (cotangent == null ? new Tensor(round, argument).filled(0) : cotangent).value());
     }
-    Graph whole = Roles.assign(withOutputs(round, departing), forwardNodes.size());
+    Graph whole = Roles.assign(withOutputs(round, departing), forwardNodes.size(), Set.of());
     List<Node> backwardNodes =
         new ArrayList<>(whole.nodes().subList(forwardNodes.size(), whole.nodes().size()));
     split(forwardNodes, backwardNodes, arriving, sums, departing);
@@ -187,32 +179,20 @@ final class RepeatGradient {
       Map<Integer, Value> arriving,
       Map<Integer, Value> sums,
       Map<Integer, Value> departing) {
-    Map<Value, Node> producers = new HashMap<>();
-    for (Node forwardNode : forwardNodes) {
-      forwardNode.outputs().forEach(v -> producers.put(v, forwardNode));
-    }
     List<Value> arguments = body.inputValues();
     Set<Value> free = new HashSet<>();
     free.add(arguments.getFirst());
     arguments.subList(1 + repeat.carried(), arguments.size()).forEach(free::add);
-
     Set<Value> needed = new LinkedHashSet<>();
     backwardNodes.forEach(n -> needed.addAll(n.inputs()));
     needed.addAll(departing.values());
     Set<Value> carriedIn = new HashSet<>(arguments.subList(1, 1 + repeat.carried()));
-    Set<Value> saved = new LinkedHashSet<>();
-    Set<Node> again = new HashSet<>();
-    Map<Value, Boolean> derivable = new HashMap<>();
-    for (Value value : needed) {
-      if (producers.containsKey(value) || carriedIn.contains(value)) {
-        obtain(value, producers, needed, free, saved, again, derivable);
-      }
-    }
-    residuals.addAll(saved);
+    Residuals parts = Residuals.between(forwardNodes, carriedIn, needed, free);
+    residuals.addAll(parts.saved());
 
     var nodes = new ArrayList<Node>();
     for (Node forwardNode : forwardNodes) {
-      if (again.contains(forwardNode)) {
+      if (parts.again().contains(forwardNode)) {
         nodes.add(
             new Node(
                 forwardNode.op(),
@@ -225,75 +205,6 @@ final class RepeatGradient {
     Set<Value> read = new HashSet<>(departing.values());
     nodes.forEach(n -> read.addAll(n.inputs()));
     assemble(forwardNodes, nodes, read, arriving, sums, departing);
-  }
-
-  /** Decides for a forward value whether the backward round makes it again or finds it saved. */
-  private static void obtain(
-      Value value,
-      Map<Value, Node> producers,
-      Set<Value> needed,
-      Set<Value> free,
-      Set<Value> saved,
-      Set<Node> again,
-      Map<Value, Boolean> derivable) {
-    if (free.contains(value) || saved.contains(value)) {
-      return;
-    }
-    Node producer = producers.get(value);
-    if (producer != null && again.contains(producer)) {
-      return;
-    }
-    if (producer == null
-        || !(isDerivable(value, producers, free, derivable)
-            || isView(producer, producers, needed))) {
-      saved.add(value);
-      return;
-    }
-    again.add(producer);
-    for (Value input : producer.inputs()) {
-      obtain(input, producers, needed, free, saved, again, derivable);
-    }
-  }
-
-  /** Whether a value follows cheaply from what every round knows without its input. */
-  private static boolean isDerivable(
-      Value value, Map<Value, Node> producers, Set<Value> free, Map<Value, Boolean> known) {
-    if (free.contains(value)) {
-      return true;
-    }
-    Boolean decided = known.get(value);
-    if (decided != null) {
-      return decided;
-    }
-    Node producer = producers.get(value);
-    boolean derivable =
-        producer != null
-            && isCheap(producer)
-            && producer.inputs().stream().allMatch(v -> isDerivable(v, producers, free, known));
-    known.put(value, derivable);
-    return derivable;
-  }
-
-  private static boolean isCheap(Node node) {
-    long elements = node.outputs().stream().mapToLong(v -> v.type().elements()).sum();
-    return !(node.op() instanceof Repeat)
-        && (node.op().name().equals("random_bits")
-            || node.cost().flops() <= CHEAP_FLOPS * elements);
-  }
-
-  /**
-   * Whether the node moves no data where its input is dense. An annotation may: what it was put on
-   * is saved as it is behind it, unless it is needed before it, too.
-   */
-  private static boolean isView(Node node, Map<Value, Node> producers, Set<Value> needed) {
-    Op op = node.op();
-    if (op instanceof Shard) {
-      Node before = producers.get(node.input(0));
-      return needed.contains(node.input(0))
-          || (before != null && before.op() instanceof Shard && isView(before, producers, needed));
-    }
-    return op instanceof Constant
-        || (node.inputs().size() == 1 && op.view(Strided.dense(node.input(0).shape())).isPresent());
   }
 
   private void assemble(

@@ -21,8 +21,13 @@ import java.util.Set;
 final class Roles {
   private Roles() {}
 
-  /** The graph with weight gradients marked; the first {@code forwardNodes} nodes are forward. */
-  static Graph assign(Graph graph, int forwardNodes) {
+  /**
+   * The graph with weight gradients marked.
+   *
+   * @param forwardNodes how many of the nodes, the first ones, are forward
+   * @param awaited results that are no weights' gradients
+   */
+  static Graph assign(Graph graph, int forwardNodes, Set<Value> awaited) {
     Map<Value, List<Node>> consumers = graph.consumers();
     Set<Value> returned = new HashSet<>(graph.outputValues());
     Map<Node, Node> changed = new HashMap<>();
@@ -34,6 +39,7 @@ final class Roles {
       boolean used = false;
       for (Value output : node.outputs()) {
         used |= returned.contains(output);
+        late &= !awaited.contains(output);
         for (Node consumer : consumers.getOrDefault(output, List.of())) {
           used = true;
           late &=

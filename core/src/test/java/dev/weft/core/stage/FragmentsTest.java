@@ -1,0 +1,55 @@
+package dev.weft.core.stage;
+
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.program.PieceGraphs;
+import dev.weft.core.trace.Traced;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+
+/** What runs in pieces comes to what one device computes. */
+class FragmentsTest {
+  static List<Integer> cuts(Graph graph, Random random) {
+    int nodes = graph.nodes().size();
+    var ends = new ArrayList<Integer>();
+    int pieces = 1 + random.nextInt(4);
+    for (int i = 1; i < pieces; i++) {
+      ends.add(random.nextInt(nodes + 1));
+    }
+    ends.add(nodes);
+    ends.sort(null);
+    return ends;
+  }
+
+  static Recomputation policy(int number) {
+    return switch (number % 4) {
+      case 0 -> new Recomputation.None();
+      default -> new Recomputation.Full();
+    };
+  }
+
+  @Property(tries = 150)
+  void piecesMakeTheGradientsOfTheWhole(@ForAll long seed) {
+    var random = new Random(seed);
+    Traced model = RandomModels.trace(seed);
+    List<Piece> pieces = HandCut.pieces(model, cuts(model.graph(), random));
+    String loss = model.graph().outputValues().getFirst().name();
+    Cotangents cotangents = Cotangents.of(pieces, loss);
+    int batches = 1 + random.nextInt(3);
+    boolean accumulate = batches > 1 || random.nextBoolean();
+    var graphs = new ArrayList<PieceGraphs>();
+    for (Piece piece : pieces) {
+      graphs.add(
+          Fragments.of(piece, cotangents, accumulate)
+              .graphs(policy(random.nextInt(4)), random.nextBoolean(), n -> n.cost().flops()));
+    }
+    List<Map<String, Literal>> data = PieceRun.batches(model.graph(), batches, seed);
+    PieceRun.assertSame(
+        PieceRun.oneDevice(model, data),
+        PieceRun.pieces(model, graphs, data, accumulate && random.nextBoolean()));
+  }
+}
