@@ -41,14 +41,6 @@ public record Bytes(long count) implements Comparable<Bytes> {
     return new Bytes(Math.addExact(count, other.count));
   }
 
-  public Bytes minus(Bytes other) {
-    return new Bytes(Math.subtractExact(count, other.count));
-  }
-
-  public Bytes times(long factor) {
-    return new Bytes(Math.multiplyExact(count, factor));
-  }
-
   @Override
   public int compareTo(Bytes other) {
     return Long.compare(count, other.count);

@@ -6,6 +6,15 @@ public enum Folding {
   MAX,
   MIN;
 
+  /** The element that leaves any other as it is. */
+  public double identity() {
+    return switch (this) {
+      case SUM -> 0;
+      case MAX -> Double.NEGATIVE_INFINITY;
+      case MIN -> Double.POSITIVE_INFINITY;
+    };
+  }
+
   /** Two elements folded. */
   public double apply(double a, double b) {
     return switch (this) {

@@ -1,7 +1,6 @@
 package dev.weft.core.cluster;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -106,17 +105,6 @@ public record Mesh(List<MeshAxis> axes) {
     return names.stream().flatMap(name -> axis(name).stream()).toList();
   }
 
-  /** Where a device stands along each axis. */
-  public int[] coordinates(int device) {
-    int[] coordinates = new int[axes.size()];
-    int rest = device;
-    for (int i = axes.size() - 1; i >= 0; i--) {
-      coordinates[i] = rest % axes.get(i).size();
-      rest /= axes.get(i).size();
-    }
-    return coordinates;
-  }
-
   /** Where a device stands along one axis; 0 where the mesh lacks it. */
   public int coordinate(int device, String name) {
     int rest = device;
@@ -138,15 +126,6 @@ public record Mesh(List<MeshAxis> axes) {
       tile = tile * axis.size() + coordinate(device, axis.name());
     }
     return tile;
-  }
-
-  /** The device at those coordinates. */
-  public int device(int[] coordinates) {
-    int device = 0;
-    for (int i = 0; i < coordinates.length; i++) {
-      device = device * axes.get(i).size() + coordinates[i];
-    }
-    return device;
   }
 
   /**
@@ -192,9 +171,8 @@ public record Mesh(List<MeshAxis> axes) {
 
   /** The coordinates of a device in words, {@code data=0,model=1}. */
   public String describe(int device) {
-    int[] at = coordinates(device);
-    return Arrays.stream(java.util.stream.IntStream.range(0, at.length).toArray())
-        .mapToObj(i -> axes.get(i).name() + "=" + at[i])
+    return axes.stream()
+        .map(axis -> axis.name() + "=" + coordinate(device, axis.name()))
         .collect(Collectors.joining(","));
   }
 }

@@ -31,11 +31,6 @@ public record Spec(List<DimSpec> dims) {
     }
   }
 
-  /** A spec that says nothing. */
-  public static Spec open(int rank) {
-    return new Spec(Collections.nCopies(rank, DimSpec.OPEN));
-  }
-
   /** Every dim whole. */
   public static Spec whole(int rank) {
     return new Spec(Collections.nCopies(rank, DimSpec.WHOLE));
@@ -124,10 +119,6 @@ public record Spec(List<DimSpec> dims) {
       all.addAll(axes(dim));
     }
     return all;
-  }
-
-  public boolean isOpen(int dim) {
-    return dims.get(dim) instanceof DimSpec.Open;
   }
 
   /** Whether nothing is said about any dim. */

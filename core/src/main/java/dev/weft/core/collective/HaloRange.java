@@ -39,14 +39,9 @@ public record HaloRange(long size, long result, long window, long stride, long l
   public long width(Tiles tiles) {
     long width = 0;
     for (int tile = 0; tile < tiles.count(); tile++) {
-      long start = start(tiles, tile);
+      long start = tiles.start(tile);
       width = Math.max(width, limit(start, tiles.room()) - first(start));
     }
     return width;
-  }
-
-  /** Where a tile of the result begins; empty tiles begin where full ones before them would end. */
-  public static long start(Tiles tiles, int tile) {
-    return tiles.start(tile);
   }
 }

@@ -13,7 +13,7 @@ public enum DataType {
   BOOL(1, Category.BOOLEAN);
 
   /** What kind of arithmetic an element takes part in. */
-  public enum Category {
+  private enum Category {
     FLOAT,
     INTEGER,
     BOOLEAN
@@ -30,10 +30,6 @@ public enum DataType {
   /** Bytes of one element. */
   public int bytes() {
     return bytes;
-  }
-
-  public Category category() {
-    return category;
   }
 
   public boolean isFloat() {

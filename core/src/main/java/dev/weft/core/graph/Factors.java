@@ -83,11 +83,6 @@ public record Factors(
     return new Factors(inputs, outputs, more);
   }
 
-  /** Whether no output has the factor. */
-  public boolean isReduced(String factor) {
-    return outputs.stream().flatMap(List::stream).noneMatch(dim -> dim.contains(factor));
-  }
-
   private static List<List<List<String>>> parseSide(String side, Map<String, Mark> marks) {
     var tensors = new ArrayList<List<List<String>>>();
     for (String tensor : side.split(",", -1)) {

@@ -17,13 +17,4 @@ public enum Role {
   public String text() {
     return text;
   }
-
-  public static Role parse(String text) {
-    for (Role role : values()) {
-      if (role.text.equals(text)) {
-        return role;
-      }
-    }
-    throw new IllegalArgumentException("unknown role '" + text + "'");
-  }
 }

@@ -76,12 +76,7 @@ public final class LockStep {
       if (first) {
         Exchange.copy(whole, box.start(), tile, new long[box.start().length], box.length());
       } else {
-        double nothing =
-            switch (layout.partial().values().iterator().next()) {
-              case SUM -> 0;
-              case MAX -> Double.NEGATIVE_INFINITY;
-              case MIN -> Double.POSITIVE_INFINITY;
-            };
+        double nothing = layout.partial().values().iterator().next().identity();
         tile = Exchange.blank(tile.type(), nothing);
       }
       tiles.add(tile);

@@ -60,9 +60,6 @@ public interface SelfSplitting extends Op {
     /** The tensor with a number behind the end of a shorter tile. */
     Tensor masked(Tensor tile, int dim, double fill);
 
-    /** The tensors of all devices folded together, element by element. */
-    Tensor folded(Tensor part, Folding folding);
-
     /** The tensors of all devices, one behind the other along a dim, all of equal size. */
     Tensor gathered(Tensor part, int dim);
 

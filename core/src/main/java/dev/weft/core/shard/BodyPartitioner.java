@@ -2,7 +2,6 @@ package dev.weft.core.shard;
 
 import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Spec;
-import dev.weft.core.collective.AllGather;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Graph;
@@ -134,7 +133,7 @@ final class BodyPartitioner {
     var inputs = new ArrayList<Value>();
     for (int i = 0; i < node.inputs().size(); i++) {
       String reason = node.op().name() + " needs it as " + choice.inputs().get(i);
-      inputs.add(convert(node.input(i), choice.inputs().get(i), reason, node.origin()));
+      inputs.add(operand(node.input(i), choice.inputs().get(i), reason, node.origin()));
     }
     Origin before = builder.origin(node.origin());
     var split = new SplitOps(this, choices.known(), choice);
@@ -245,7 +244,6 @@ final class BodyPartitioner {
       if (step.op() instanceof Collective) {
         var why = new Partitioner.Reason(value.name(), value.type(), origin, reason);
         partitioner.explain(local, why);
-        remark(value, step, origin);
       }
       versions.add(value, step.layout(), local);
     }
@@ -287,10 +285,15 @@ final class BodyPartitioner {
     return new Layout(dims.stream().map(layout::axes).toList(), Map.of());
   }
 
-  private void remark(Value value, Resharding.Step step, Origin origin) {
-    if (step.op() instanceof AllGather
-        && step.layout().isWhole()
-        && value.type().bytes() >= LARGE) {
+  /**
+   * Converts what a node works on. That is remarked on where the node needs a large tensor whole
+   * which the program means to split: what an annotation or ZeRO asks to be whole is no surprise.
+   */
+  Value operand(Value value, Layout layout, String reason, Origin origin) {
+    if (layout.isWhole()
+        && value.type().bytes() >= LARGE
+        && !Layout.of(spec(value), partitioner.mesh()).isWhole()
+        && versions(value).stream().noneMatch(version -> version.layout().isWhole())) {
       partitioner.remark(
           "every device comes to hold all of %%%s, %s, %,d bytes, for %s%s"
               .formatted(
@@ -300,6 +303,7 @@ final class BodyPartitioner {
                   origin.forward(),
                   origin.source().isEmpty() ? "" : " at " + origin.source()));
     }
+    return convert(value, layout, reason, origin);
   }
 
   /** Applies an op of one input and one output, or gives what it gave before. */

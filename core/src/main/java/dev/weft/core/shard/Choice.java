@@ -2,7 +2,6 @@ package dev.weft.core.shard;
 
 import dev.weft.core.cluster.Layout;
 import java.util.List;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,8 +10,7 @@ import org.jspecify.annotations.Nullable;
  * @param assignment of axes to factors
  * @param inputs the layouts that the inputs must have
  * @param outputs the layouts that the outputs get
- * @param expanded the axes along which the op's expansion is split instead of the op
- * @param expansion that expansion, rewritten; null where the op itself is used
+ * @param expansion the op's expansion, rewritten; null where the op itself is used
  * @param cost what it is compared by
  * @param now what must be sent to compute it, without what its outputs may have to move later
  * @param matches how many outputs get the layout they shall have
@@ -21,7 +19,6 @@ record Choice(
     Assignment assignment,
     List<Layout> inputs,
     List<Layout> outputs,
-    Set<String> expanded,
     Partitioner.@Nullable Expanded expansion,
     double cost,
     double now,

@@ -164,6 +164,8 @@ final class Choices {
         }
       }
     }
+    // To a weight's gradient it may pay to move activations so that they are split by what neither
+    // is yet, instead of the gradient.
     if (!uses.isEmpty() && node.origin().role() == Role.WEIGHT_GRADIENT && contracts()) {
       known.names().stream()
           .filter(factor -> !known.isOwn(factor) && known.size(factor) >= mesh.size(axis))
@@ -179,10 +181,7 @@ final class Choices {
     return mentioned ? all : List.of(new Use.Idle());
   }
 
-  /**
-   * Whether the op multiplies activations to a weight's gradient: there it may pay to split what no
-   * operand is split by, and move activations instead of the gradient.
-   */
+  /** Whether the op is a product that adds up along what its result lacks. */
   private boolean contracts() {
     return node.inputs().size() > 1
         && known.names().stream().anyMatch(f -> known.hasInput(f) && !known.hasOutput(f))
@@ -239,7 +238,7 @@ final class Choices {
       expansion = expansion(assignment, inputs, expanded);
       outputs = joined(outputs, expansion.piece().outputs());
     }
-    double cost = expansion == null ? 0 : expansion.bytes();
+    double cost = expansion == null ? 0 : expansion.price();
     if (bringsTable(combination)) {
       cost += TABLE * node.input(0).type().bytes();
     }
@@ -250,7 +249,7 @@ final class Choices {
         cost += body.conversionCost(input, inputs.get(i));
       }
     }
-    Optional<Double> inside = SplitOps.bytes(body, known, assignment, inputs, outputs);
+    Optional<Double> inside = SplitOps.price(body, known, assignment, inputs, outputs);
     if (inside.isEmpty()) {
       return Optional.empty();
     }
@@ -273,7 +272,6 @@ final class Choices {
             assignment,
             inputs,
             outputs,
-            expanded,
             expansion,
             cost + work(assignment, expanded),
             now,
@@ -384,7 +382,7 @@ final class Choices {
   }
 
   /** A layout with only some of its axes. */
-  static Layout restricted(Layout layout, Set<String> axes) {
+  private static Layout restricted(Layout layout, Set<String> axes) {
     Layout result = layout;
     for (int dim = 0; dim < layout.rank(); dim++) {
       result = result.with(dim, layout.axes(dim).stream().filter(axes::contains).toList());

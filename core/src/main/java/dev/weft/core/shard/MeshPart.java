@@ -1,10 +1,8 @@
 package dev.weft.core.shard;
 
-import dev.weft.core.cluster.Folding;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.Tiles;
 import dev.weft.core.collective.AllGather;
-import dev.weft.core.collective.AllReduce;
 import dev.weft.core.collective.MaskPadding;
 import dev.weft.core.collective.TileEnd;
 import dev.weft.core.collective.TileStart;
@@ -49,11 +47,6 @@ record MeshPart(Builder builder, String factor, long size, List<MeshAxis> axes)
   @Override
   public Tensor masked(Tensor tile, int dim, double fill) {
     return tiles().isEven() ? tile : one(new MaskPadding(axes, dim, size, fill), List.of(tile));
-  }
-
-  @Override
-  public Tensor folded(Tensor part, Folding folding) {
-    return one(new AllReduce(axes, folding), List.of(part));
   }
 
   @Override

@@ -122,9 +122,9 @@ public final class Partitioner {
   /**
    * A composite's expansion, rewritten.
    *
-   * @param bytes that a device sends in it
+   * @param price of the collectives in it
    */
-  record Expanded(Piece piece, double bytes) {}
+  record Expanded(Piece piece, double price) {}
 
   Mesh mesh() {
     return mesh;
@@ -222,10 +222,7 @@ public final class Partitioner {
     var inner = new Partitioner(part, reasons, remarks, true);
     var decided = new Given(specs, given, Map.of(), loose);
     Piece piece = inner.rewrite(graph, inner.propagate(graph, decided), decided);
-    var uses = new ArrayList<CollectiveUse>();
-    inner.collect(piece.graph(), 1, uses);
-    double bytes = uses.stream().mapToDouble(u -> u.totalBytes() + 1e-3 * u.count()).sum();
-    var expanded = new Expanded(piece, bytes);
+    var expanded = new Expanded(piece, inner.price(piece.graph()));
     expansions.put(whole, expanded);
     return expanded;
   }
@@ -238,8 +235,15 @@ public final class Partitioner {
     }
   }
 
+  /** What a device pays for the collectives of a local graph. */
+  double price(Graph graph) {
+    var uses = new ArrayList<CollectiveUse>();
+    collect(graph, 1, uses);
+    return uses.stream().mapToDouble(u -> Resharding.price(u.totalBytes(), u.count())).sum();
+  }
+
   /** Lists the collectives of a local graph, with how often each is done. */
-  void collect(Graph graph, long count, List<CollectiveUse> uses) {
+  private void collect(Graph graph, long count, List<CollectiveUse> uses) {
     Map<Value, Node> producers = graph.producers();
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {

@@ -42,9 +42,10 @@ final class RepeatPartitioner {
    *
    * @param made the layouts that results were made in, before carried ones were converted
    * @param results the layouts that results are returned in
+   * @param price of the collectives of one round
    */
   private record Body(
-      Graph graph, List<Layout> arguments, List<Layout> made, List<Layout> results, double bytes) {}
+      Graph graph, List<Layout> arguments, List<Layout> made, List<Layout> results, double price) {}
 
   void emit() {
     List<Layout> arguments = new ArrayList<>();
@@ -101,7 +102,7 @@ final class RepeatPartitioner {
   }
 
   private double cost(Body body) {
-    double cost = body.bytes() * repeat.count();
+    double cost = body.price() * repeat.count();
     for (int i = 0; i < node.outputs().size(); i++) {
       if (outer.isUsed(node.output(i))) {
         Layout goal = Layout.of(outer.spec(node.output(i)), partitioner.mesh());
@@ -157,10 +158,7 @@ final class RepeatPartitioner {
           body.convert(value, goal, "the next round needs it as " + goal, body.originOf(value)));
     }
     Graph graph = DeadCode.eliminate(CommonSubexpressions.eliminate(builder.build()));
-    var uses = new ArrayList<CollectiveUse>();
-    partitioner.collect(graph, 1, uses);
-    double bytes = uses.stream().mapToDouble(u -> u.totalBytes() + 1e-3 * u.count()).sum();
-    return new Body(graph, arguments, made, results, bytes);
+    return new Body(graph, arguments, made, results, partitioner.price(graph));
   }
 
   private void place(Body body) {
@@ -168,7 +166,7 @@ final class RepeatPartitioner {
     for (int i = 0; i < node.inputs().size(); i++) {
       Layout layout = outside(body.arguments().get(i), repeat.isStacked(i));
       operands.add(
-          outer.convert(node.input(i), layout, "the rounds need it as " + layout, node.origin()));
+          outer.operand(node.input(i), layout, "the rounds need it as " + layout, node.origin()));
     }
     Graph lean = hoist(body.graph(), operands);
     var op = new Repeat(lean, repeat.count(), repeat.carried(), repeat.stacked(), repeat.reverse());

@@ -51,7 +51,7 @@ public final class Resharding {
         // A tensor made partial must be folded again: not for nothing.
         rounds += step.op() instanceof Collective ? 1 : step.op() instanceof OnFirst ? 1000 : 0;
       }
-      return bytes + ROUND * rounds;
+      return price(bytes, rounds);
     }
   }
 
@@ -70,6 +70,11 @@ public final class Resharding {
 
   public Resharding(Mesh mesh) {
     this.mesh = mesh;
+  }
+
+  /** The one price of sending so many bytes in so many collectives, in bytes. */
+  static double price(double bytes, double collectives) {
+    return bytes + ROUND * collectives;
   }
 
   /** The type of a device's part of a tensor. */
@@ -163,20 +168,11 @@ public final class Resharding {
       if (!at.partial().containsKey(axis) && !taken.contains(axis)) {
         var partial = new HashMap<>(at.partial());
         partial.put(axis, wanted.getValue());
-        var op = new OnFirst(mesh.select(List.of(axis)), nothing(wanted.getValue()));
+        var op = new OnFirst(mesh.select(List.of(axis)), wanted.getValue().identity());
         steps.add(new Step(op, at.withPartial(partial), 0));
       }
     }
     return steps;
-  }
-
-  /** What leaves other numbers as they are. */
-  static double nothing(Folding folding) {
-    return switch (folding) {
-      case SUM -> 0;
-      case MAX -> Double.NEGATIVE_INFINITY;
-      case MIN -> Double.POSITIVE_INFINITY;
-    };
   }
 
   private void reduce(List<Step> steps, TensorType type, TensorType local, Layout at, Layout to) {

@@ -58,17 +58,17 @@ final class SplitOps {
   }
 
   /**
-   * What a device sends inside of the op, beyond moving its operands; empty where the op cannot be
-   * shared so.
+   * The price of what is sent inside of the op, beyond moving its operands; empty where the op
+   * cannot be shared so.
    */
-  static Optional<Double> bytes(
+  static Optional<Double> price(
       BodyPartitioner body,
       Dimensions known,
       Assignment assignment,
       List<Layout> inputs,
       List<Layout> outputs) {
     var ops = new SplitOps(body, known, assignment, inputs, outputs);
-    Optional<Double> halos = ops.haloBytes();
+    Optional<Double> halos = ops.haloPrice();
     if (halos.isEmpty()) {
       return halos;
     }
@@ -84,10 +84,7 @@ final class SplitOps {
       arguments.add(scratch.input("x" + i, local, Graph.Kind.DATA));
     }
     ops.splitItself(scratch, own.get(), arguments, ops.localOutputs());
-    var uses = new ArrayList<CollectiveUse>();
-    body.partitioner().collect(scratch.build(), 1, uses);
-    return Optional.of(
-        halos.get() + uses.stream().mapToDouble(u -> u.totalBytes() + 1e-3 * u.count()).sum());
+    return Optional.of(halos.get() + body.partitioner().price(scratch.build()));
   }
 
   /** Adds the op's nodes and gives the local outputs. */
@@ -245,7 +242,7 @@ final class SplitOps {
         .size(place.dim());
   }
 
-  /** The window of a tile: the same on every device, for {@link #haloBytes} has seen to that. */
+  /** The window of a tile: the same on every device, for {@link #haloPrice} has seen to that. */
   private Window localWindow(String factor, Windowed.Link link) {
     Windowed.Place base = link.bases().getFirst();
     HaloRange range = range(link, base.tensor(), base.dim());
@@ -302,8 +299,8 @@ final class SplitOps {
         : HaloExchange.of(axes(factor), dim, range, outside);
   }
 
-  private Optional<Double> haloBytes() {
-    double bytes = 0;
+  private Optional<Double> haloPrice() {
+    double price = 0;
     Map<String, Windowed.Link> links = splitLinks();
     for (Map.Entry<String, List<String>> entry : assignment.split().entrySet()) {
       if (known.mark(entry.getKey()) == Factors.Mark.HALO && !links.containsKey(entry.getKey())) {
@@ -335,13 +332,13 @@ final class SplitOps {
           var op = (HaloExchange) haloOp(entry.getKey(), link, input, base.dim(), false);
           boolean known =
               first && body.madeOf(op, node.input(input), inputLayouts.get(input)).isPresent();
-          bytes += known || whole ? 0 : op.bytesSent(local) + 1e-3;
+          price += known || whole ? 0 : Resharding.price(op.bytesSent(local), 1);
           local = op.infer(List.of(local)).getFirst();
           first = false;
         }
       }
     }
-    return Optional.of(bytes);
+    return Optional.of(price);
   }
 
   // Ops that split themselves

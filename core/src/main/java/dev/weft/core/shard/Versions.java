@@ -47,14 +47,4 @@ final class Versions {
   void alias(Value value, Value same) {
     known.put(value, known.computeIfAbsent(same, _ -> new ArrayList<>()));
   }
-
-  /** The same now, apart from what is added later. */
-  Versions copy() {
-    var copy = new Versions();
-    var lists = new java.util.IdentityHashMap<List<Version>, List<Version>>();
-    known.forEach(
-        (value, list) ->
-            copy.known.put(value, lists.computeIfAbsent(list, l -> new ArrayList<>(l))));
-    return copy;
-  }
 }

@@ -145,6 +145,36 @@ class ExplanationTest {
   }
 
   @Test
+  void onlyWhatANodeNeedsWholeThoughItIsSplitIsRemarkedOn() {
+    String needed =
+        """
+        graph forward(%x: f32[2049,2048] [{data},{}]) {
+          %y = reshape(%x, shape=[2048,2049])
+          return %y
+        }
+        """;
+    List<String> remarks = explain(needed, "data=2").remarks();
+    assertEquals(1, remarks.size(), remarks::toString);
+    assertTrue(remarks.getFirst().contains("%x, f32[2049,2048], 16,785,408 bytes"));
+    assertTrue(remarks.getFirst().contains("small.txt:2"), remarks::toString);
+    assertEquals(List.of(), explain(needed.replace("2049", "1024"), "data=2").remarks());
+    // Whole because its annotation says so, and whole because a gradient is summed.
+    String asked =
+        """
+        graph forward(%x: f32[2049,2048] [{data},{}], %w: f32[2048,2049] parameter) {
+          %y = matmul(%x, %w) : f32[2049,2049] [{data},{}]
+          %l = mean(%y, dims=[0,1])
+          %g = gradient(%l, %w)
+          %z = relu(%x) : f32[2049,2048] [{},{}]
+          return %g : [{},{}], %z
+        }
+        """;
+    Explanation explanation = explain(asked, "data=2");
+    assertEquals(List.of(), explanation.remarks());
+    assertFalse(explanation.collectives().isEmpty());
+  }
+
+  @Test
   void passesMultiplyAndProgramsAdd() {
     Graph graph = GradientMacro.parse(FEED_FORWARD, "small.txt");
     Partitioned partitioned = Partitioner.partition(graph, Mesh.parse("data=2,model=4"));

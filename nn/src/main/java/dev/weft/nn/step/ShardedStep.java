@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -158,6 +159,14 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
 
   private static Layout layout(Map<String, Layout> kept, String name) {
     return Objects.requireNonNull(kept.get(name), name);
+  }
+
+  /** What could not be split, and why; each once. */
+  public List<String> remarks() {
+    return Stream.concat(passes.stream().map(Pass::half), Stream.of(norm, update, evaluate))
+        .flatMap(half -> half.partitioned().remarks().stream())
+        .distinct()
+        .toList();
   }
 
   /** What a step comes to, all its micro-batches included; without evaluation. */

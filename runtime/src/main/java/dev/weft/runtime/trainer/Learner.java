@@ -6,6 +6,7 @@ import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.data.EvaluationWindows;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
@@ -90,6 +91,11 @@ public sealed interface Learner extends AutoCloseable permits Session, MeshSessi
 
   /** How ops were computed so far, by op. */
   Map<String, Route> routes();
+
+  /** What a user may want to mend in how the model is split over devices, a sentence each. */
+  default List<String> remarks() {
+    return List.of();
+  }
 
   /** Parameters by the names of their layers' parts. */
   SequencedMap<String, TensorData> model();

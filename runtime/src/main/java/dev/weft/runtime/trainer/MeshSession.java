@@ -51,6 +51,7 @@ public final class MeshSession implements Learner {
   private final Stage norm;
   private final Stage update;
   private final Stage evaluate;
+  private final List<String> remarks;
   private final Bytes predictedPeak;
 
   private MeshSession(Session.Spec spec, DeviceGroup group, int zero) {
@@ -60,6 +61,7 @@ public final class MeshSession implements Learner {
         StepGraphs.of(
             spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip());
     ShardedStep step = ShardedStep.of(graphs, group.mesh(), zero, spec.microBatches());
+    this.remarks = step.remarks();
     spec.data()
         .forEach((name, type) -> staged.put(name, Arena.ofAuto().allocate(type.bytes(), 64)));
     Map<String, ShardedBuffer> gradients = new HashMap<>();
@@ -291,6 +293,11 @@ public final class MeshSession implements Learner {
   @Override
   public Map<String, Route> routes() {
     return group.device(0).routes().used();
+  }
+
+  @Override
+  public List<String> remarks() {
+    return remarks;
   }
 
   @Override

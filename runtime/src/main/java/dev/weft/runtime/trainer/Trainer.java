@@ -98,6 +98,7 @@ public final class Trainer implements AutoCloseable {
   public Summary train(RunDirectory run, Progress progress) {
     try {
       run.writeConfig(config.toTree());
+      session.remarks().forEach(remark -> progress.message("warning: " + remark));
       Summary steps = steps(run, progress);
       safe.countDown();
       return steps.finished() ? finish(run, steps.step()) : steps;
