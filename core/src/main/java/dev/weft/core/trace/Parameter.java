@@ -11,11 +11,40 @@ import java.util.List;
  * @param name as typed, {@code h.*.qkv.weight}
  * @param type with the stacked dims in front
  * @param stackedDims how many dims of the type are stacked layers
+ * @param firstLayer the layer that the first dim begins with: above 0 where a piece of a model has
+ *     only some of the layers
  * @param initializer how it starts
  * @param source the line of the model that asks for it first, {@code Gpt.java:42}
  */
 public record Parameter(
-    String name, TensorType type, int stackedDims, Initializer initializer, String source) {
+    String name,
+    TensorType type,
+    int stackedDims,
+    int firstLayer,
+    Initializer initializer,
+    String source) {
+
+  /** A parameter with all its layers. */
+  public Parameter(
+      String name, TensorType type, int stackedDims, Initializer initializer, String source) {
+    this(name, type, stackedDims, 0, initializer, source);
+  }
+
+  /** Some of the layers, counted from the first that this has. */
+  public Parameter layers(int from, int to) {
+    return new Parameter(
+        name,
+        type.with(type.shape().with(0, to - from)),
+        stackedDims,
+        firstLayer + from,
+        initializer,
+        source);
+  }
+
+  /** How many elements of the whole parameter lie before this part of it. */
+  public long firstElement() {
+    return firstLayer == 0 ? 0 : firstLayer * type.shape().product(1, type.rank());
+  }
 
   /** The type of one layer's part. */
   public TensorType sliceType() {
@@ -26,9 +55,10 @@ public record Parameter(
   public List<String> sliceNames() {
     List<String> names = List.of(name);
     for (int dim = 0; dim < stackedDims; dim++) {
+      long first = dim == 0 ? firstLayer : 0;
       var longer = new ArrayList<String>();
       for (String prefix : names) {
-        for (long layer = 0; layer < type.size(dim); layer++) {
+        for (long layer = first; layer < first + type.size(dim); layer++) {
           longer.add(prefix.replaceFirst("\\*", Long.toString(layer)));
         }
       }

@@ -14,10 +14,13 @@ public final class Initialization {
 
   private Initialization() {}
 
-  /** Writes all of a parameter, f32 or f64. */
+  /**
+   * Writes all of a parameter, f32 or f64; of some layers what they have in the whole parameter.
+   */
   public static void fill(Parameter parameter, long seed, MemorySegment target) {
     DataType dtype = parameter.type().dtype();
     long elements = parameter.type().elements();
+    long skipped = parameter.firstElement();
     long key = Philox.key(seed, Philox.site(parameter.name()), 0, 0);
     IntStream.range(0, Math.toIntExact(Math.ceilDiv(elements, BLOCK)))
         .parallel()
@@ -25,7 +28,7 @@ public final class Initialization {
             block -> {
               long first = (long) block * BLOCK;
               int count = (int) Math.min(BLOCK, elements - first);
-              double[] values = values(parameter.initializer(), key, first, count);
+              double[] values = values(parameter.initializer(), key, skipped + first, count);
               for (int i = 0; i < count; i++) {
                 if (dtype == DataType.F64) {
                   target.setAtIndex(ValueLayout.JAVA_DOUBLE, first + i, values[i]);

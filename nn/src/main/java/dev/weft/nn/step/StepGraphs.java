@@ -121,25 +121,42 @@ public record StepGraphs(
       DataType dtype,
       Optimizer optimizer,
       double clip) {
+    return of(tokens(model, config), tokens(config, batch), dtype, optimizer, clip);
+  }
+
+  /** A model of tokens as one of its batch. */
+  public static Model tokens(TokenModel model, ModelConfig config) {
+    return (scope, tensors) ->
+        model.loss(
+            scope,
+            config,
+            Objects.requireNonNull(tensors.get(TOKENS)),
+            Objects.requireNonNull(tensors.get(TARGETS)));
+  }
+
+  /** The batch of a model of tokens: {@code tokens} and {@code targets}, i64 [batch, sequence]. */
+  public static Map<String, TensorType> tokens(ModelConfig config, long batch) {
     TensorType type = TensorType.of(DataType.I64, batch, config.sequence());
     var data = new LinkedHashMap<String, TensorType>();
     data.put(TOKENS, type);
     data.put(TARGETS, type);
-    return of(
-        (scope, tensors) ->
-            model.loss(
-                scope,
-                config,
-                Objects.requireNonNull(tensors.get(TOKENS)),
-                Objects.requireNonNull(tensors.get(TARGETS))),
-        data,
-        dtype,
-        optimizer,
-        clip);
+    return data;
   }
 
   static DataType parameterType(DataType dtype) {
     return dtype == DataType.F64 ? DataType.F64 : DataType.F32;
+  }
+
+  /**
+   * What {@link #of} differentiates: a model in training, simplified and in the types that it
+   * computes in. Outputs: loss sum, weight.
+   *
+   * @param prepared what is done to the traced graph first: {@link Shard#erase}, or nothing
+   */
+  public static Traced forward(
+      Model model, Map<String, TensorType> data, DataType dtype, UnaryOperator<Graph> prepared) {
+    Traced traced = trace("forward", model, data, parameterType(dtype), true, new ArrayList<>());
+    return traced.withGraph(forward(traced, dtype, prepared));
   }
 
   private static Graph forward(Traced traced, DataType dtype, UnaryOperator<Graph> prepared) {

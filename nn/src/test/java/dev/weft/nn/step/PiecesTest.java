@@ -1,0 +1,213 @@
+package dev.weft.nn.step;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.interpret.Interpreter;
+import dev.weft.core.stage.Cutting;
+import dev.weft.core.stage.Piece;
+import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Traced;
+import dev.weft.nn.model.Experts;
+import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.Mlp;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.Moe;
+import dev.weft.nn.model.TokenModel;
+import dev.weft.nn.model.Unet;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Models in pieces compute what they compute whole. */
+class PiecesTest {
+  private static final int BATCH = 2;
+
+  private static ModelConfig config(int layers) {
+    return new ModelConfig(layers, 4, 2, 3, 5, 0.3, new Experts(3, 0.7, 0.5));
+  }
+
+  private static Traced tokens(TokenModel model, int layers, DataType dtype) {
+    return StepGraphs.forward(
+        StepGraphs.tokens(model, config(layers)),
+        StepGraphs.tokens(config(layers), BATCH),
+        dtype,
+        UnaryOperator.identity());
+  }
+
+  private static Traced unet() {
+    var unet = new Unet(2, 2, 3);
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put("images", TensorType.of(DataType.F32, BATCH, 1, 4, 8));
+    data.put("labels", TensorType.of(DataType.I64, BATCH, 4, 8));
+    return StepGraphs.forward(
+        (m, batch) ->
+            unet.loss(
+                m,
+                Objects.requireNonNull(batch.get("images")),
+                Objects.requireNonNull(batch.get("labels"))),
+        data,
+        DataType.F64,
+        UnaryOperator.identity());
+  }
+
+  private static Traced mlp() {
+    var mlp = new Mlp(4, 6, 3);
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put("features", TensorType.of(DataType.F64, BATCH, 2));
+    data.put("labels", TensorType.of(DataType.I64, BATCH));
+    return StepGraphs.forward(
+        (m, batch) ->
+            mlp.loss(
+                m,
+                Objects.requireNonNull(batch.get("features")),
+                Objects.requireNonNull(batch.get("labels"))),
+        data,
+        DataType.F64,
+        UnaryOperator.identity());
+  }
+
+  private static Traced model(String name) {
+    return switch (name) {
+      case "gpt" -> tokens(new Gpt(), 8, DataType.F64);
+      case "gpt bf16" -> tokens(new Gpt(), 3, DataType.BF16);
+      case "moe" -> tokens(new Moe(), 3, DataType.F64);
+      case "unet" -> unet();
+      default -> mlp();
+    };
+  }
+
+  /** Parameters as they start, facts, and a batch. */
+  private static Map<String, Literal> inputs(Traced model) {
+    var random = new SplittableRandom(5);
+    var inputs = new HashMap<String, Literal>();
+    for (Graph.Input input : model.graph().inputs()) {
+      TensorType type = input.value().type();
+      if (input.kind() != Graph.Kind.PARAMETER) {
+        inputs.put(
+            input.value().name(),
+            type.dtype().isFloat()
+                ? Literal.of(type, random.doubles(type.elements(), -2, 2).toArray())
+                : Literal.of(type, random.longs(type.elements(), 0, 3).toArray()));
+      }
+    }
+    return inputs;
+  }
+
+  private static Literal initial(Parameter parameter) {
+    return Literal.of(parameter.type(), Tensors.initial(parameter, 3));
+  }
+
+  private static List<Literal> run(
+      Graph graph, List<Parameter> parameters, Map<String, Literal> values) {
+    var own = new HashMap<>(values);
+    parameters.forEach(p -> own.put(p.name(), initial(p)));
+    return Interpreter.run(
+        graph,
+        graph.inputValues().stream()
+            .map(v -> Objects.requireNonNull(own.get(v.name()), v.name()))
+            .toList());
+  }
+
+  /** Every piece initialises its own parameters, as the uncut model would. */
+  private static void check(Traced model, List<Piece> pieces) {
+    Map<String, Literal> inputs = inputs(model);
+    List<Literal> expected = run(model.graph(), model.parameters(), inputs);
+    var slices = new ArrayList<String>();
+    var returned = new HashMap<String, Literal>();
+    var sent = new HashMap<String, Literal>();
+    for (Piece piece : pieces) {
+      var values = new HashMap<>(inputs);
+      for (String name : piece.received()) {
+        values.put(name, Objects.requireNonNull(sent.get(name), name));
+      }
+      assertEquals(
+          piece.parameters().stream().map(Parameter::name).toList(),
+          piece.forward().inputs(Graph.Kind.PARAMETER).stream().map(Value::name).toList());
+      List<Literal> results = run(piece.forward(), piece.parameters(), values);
+      List<String> names = piece.forward().outputValues().stream().map(Value::name).toList();
+      for (int i = 0; i < names.size(); i++) {
+        if (piece.sent().contains(names.get(i))) {
+          sent.put(names.get(i), results.get(i));
+        }
+        if (piece.returned().contains(names.get(i))) {
+          returned.put(names.get(i), results.get(i));
+        }
+      }
+      piece.parameters().forEach(p -> slices.addAll(p.sliceNames()));
+    }
+    for (int i = 0; i < expected.size(); i++) {
+      String name = model.graph().outputValues().get(i).name();
+      assertEquals(expected.get(i), returned.get(name), name);
+    }
+    var all = new ArrayList<String>();
+    model.parameters().forEach(p -> all.addAll(p.sliceNames()));
+    assertEquals(all.stream().sorted().toList(), slices.stream().distinct().sorted().toList());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "gpt, 1",
+    "gpt, 2",
+    "gpt, 3",
+    "gpt, 4",
+    "gpt, 8",
+    "gpt bf16, 2",
+    "gpt bf16, 4",
+    "moe, 2",
+    "moe, 3",
+    "moe, 4",
+    "unet, 2",
+    "unet, 3",
+    "unet, 4",
+    "unet, 8",
+    "mlp, 2",
+    "mlp, 3",
+    "mlp, 4",
+    "mlp, 8"
+  })
+  void evenPieces(String name, int count) {
+    Traced model = model(name);
+    List<Piece> pieces = Cutting.of(model).even(count);
+    assertEquals(count, pieces.size());
+    check(model, pieces);
+  }
+
+  /** A boundary between layers is one value of the residual stream, whatever dropout reads. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 4, 8})
+  void boundariesOfGptAreOneValue(int count) {
+    Traced model = tokens(new Gpt(), 8, DataType.F64);
+    List<Piece> pieces = Cutting.of(model).even(count);
+    for (Piece piece : pieces) {
+      List<String> expected =
+          piece.number() == 0 ? List.of() : pieces.get(piece.number() - 1).sent();
+      assertEquals(expected, piece.received());
+      assertEquals(piece.number() == count - 1 ? 0 : 1, piece.sent().size());
+      for (String name : piece.received()) {
+        assertEquals(
+            TensorType.of(DataType.F64, BATCH, 3, 4),
+            piece.forward().input(name).orElseThrow().type());
+      }
+    }
+    // The table is tied: the head reads it, too. Nothing else is on two pieces.
+    var names = new ArrayList<String>();
+    pieces.forEach(p -> p.parameters().forEach(q -> names.addAll(q.sliceNames())));
+    List<String> twice =
+        names.stream().filter(n -> names.indexOf(n) != names.lastIndexOf(n)).distinct().toList();
+    assertEquals(List.of("wte"), twice);
+    assertEquals(2, pieces.getLast().returned().size());
+  }
+}
