@@ -14,6 +14,11 @@ public record Traced(Graph graph, List<Parameter> parameters) {
     parameters = List.copyOf(parameters);
   }
 
+  /** How many numbers all parameters hold. */
+  public long parameterCount() {
+    return parameters.stream().mapToLong(p -> p.type().elements()).sum();
+  }
+
   public Traced withGraph(Graph other) {
     return new Traced(other, parameters);
   }
