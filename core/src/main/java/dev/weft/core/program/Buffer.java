@@ -11,7 +11,8 @@ import dev.weft.core.graph.TensorType;
  * @param type of the whole tensor
  * @param layout how it lies on the stage's mesh
  * @param local the type of each device's part
- * @param kind parameters, facts and data are filled from outside, all others by steps
+ * @param kind parameters, facts and data are filled from outside, all others by steps:
+ *     accumulators, and STATE for whatever else is made
  * @param pool index of its pool in the stage
  */
 public record Buffer(
