@@ -60,10 +60,10 @@ final class HandCut {
           }
         }
       }
+      List<Value> returned =
+          graph.outputValues().stream().filter(v -> made.getOrDefault(v, -1) == here).toList();
       Set<Value> outputs = new LinkedHashSet<>(sent);
-      graph.outputValues().stream()
-          .filter(v -> made.getOrDefault(v, -1) == here)
-          .forEach(outputs::add);
+      outputs.addAll(returned);
       Graph forward =
           new Graph(
               "piece" + number,
@@ -74,7 +74,12 @@ final class HandCut {
           model.parameters().stream().filter(p -> forward.input(p.name()).isPresent()).toList();
       pieces.add(
           new Piece(
-              number, forward, parameters, received, sent.stream().map(Value::name).toList()));
+              number,
+              forward,
+              parameters,
+              received,
+              sent.stream().map(Value::name).toList(),
+              returned.stream().map(Value::name).toList()));
     }
     return pieces;
   }
