@@ -36,7 +36,7 @@ class PiecesTest {
   private static final int BATCH = 2;
 
   private static ModelConfig config(int layers) {
-    return new ModelConfig(layers, 4, 2, 3, 5, 0.3, new Experts(3, 0.7, 0.5));
+    return new ModelConfig(layers, 4, 2, 3, 5, 0.3, 4, new Experts(3, 0.7, 0.5, 1));
   }
 
   private static Traced tokens(TokenModel model, int layers, DataType dtype) {
