@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.schedule.Schedules;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.math.BigInteger;
 import java.nio.file.Path;
@@ -56,6 +57,13 @@ final class ConfigOptions {
               "devices",
               "devices that train together, embedded in this process; 0 for as the mesh says"),
           Map.entry("mesh", "how they stand, like data=2,model=2; all along data if not said"),
+          Map.entry("stages", "groups of devices that the layers are dealt out to"),
+          Map.entry("chunks", "pieces of the model on each stage; 0 for what the schedule has"),
+          Map.entry("schedule", String.join(", ", Schedules.names())),
+          Map.entry(
+              "recompute",
+              "what is made again for the backward: none, full, fraction=0.5, stage-aware=0.6"),
+          Map.entry("recompute-timing", "early, or inline: when the cotangents have arrived"),
           Map.entry("zero", "ZeRO stage 0 to 3: what is split over data besides the batch"));
 
   private ConfigOptions() {}

@@ -152,6 +152,20 @@ public final class Cutting {
     if (!units.isEmpty() && new HashSet<>(pieceOfUnit).size() != count) {
       throw new IllegalArgumentException("a piece has no units: " + pieceOfUnit);
     }
+    return cut(pieceOfUnit, count);
+  }
+
+  /**
+   * Cuts another form of a model, as without dropout, as this one was cut: what reads a parameter
+   * is where that is. A piece may have nothing to do.
+   *
+   * @param pieces that the model was cut into
+   */
+  public List<Piece> like(List<Piece> pieces) {
+    return cut(new Following(traced, units, pieces).pieceOfUnit(), pieces.size());
+  }
+
+  private List<Piece> cut(List<Integer> pieceOfUnit, int count) {
     Map<Unit, Integer> pieces = new HashMap<>();
     Map<Node, List<Integer>> starts = new HashMap<>();
     for (int i = 0; i < units.size(); i++) {

@@ -92,7 +92,7 @@ final class ParameterRows {
             own.add(parameter);
           } else if (range != null) {
             Parameter part = parameter.layers(range.from(), range.to());
-            Value input = new Value(value.name(), part.type());
+            Value input = new Value(part.key(), part.type());
             parts.put(value, input);
             values.add(input);
             own.add(part);

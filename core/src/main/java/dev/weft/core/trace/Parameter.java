@@ -30,6 +30,14 @@ public record Parameter(
     this(name, type, stackedDims, 0, initializer, source);
   }
 
+  /**
+   * What the piece's graphs call it: the name, and for other layers than the first ones where they
+   * begin, so that two parts of one parameter can be told apart.
+   */
+  public String key() {
+    return firstLayer == 0 ? name : name + "/" + firstLayer;
+  }
+
   /** Some of the layers, counted from the first that this has. */
   public Parameter layers(int from, int to) {
     return new Parameter(

@@ -76,6 +76,19 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
    */
   public static ShardedStep of(StepGraphs graphs, Mesh mesh, int zero, int microBatches) {
     MeshCheck.requireUsed(mesh, MeshCheck.axesInUse(graphs.micro()));
+    Map<String, Layout> kept = kept(graphs, mesh, zero);
+    return new ShardedStep(
+        passes(graphs, mesh, zero, microBatches, kept),
+        half(graphs.norm(), mesh, kept),
+        half(graphs.update(), mesh, kept),
+        half(graphs.evaluate(), mesh, kept));
+  }
+
+  /**
+   * How parameters, slots and folded gradients ({@code .sum}) lie, by name. Where slots are split
+   * gradients are folded into the same split, which is all that the update reads.
+   */
+  static Map<String, Layout> kept(StepGraphs graphs, Mesh mesh, int zero) {
     List<String> slots = slots(graphs);
     Map<String, Layout> kept = new HashMap<>();
     Zero.specs(graphs, slots, mesh, zero)
@@ -86,11 +99,7 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
         kept.put(name + ".sum", layout(kept, name + "." + slots.getFirst()));
       }
     }
-    return new ShardedStep(
-        passes(graphs, mesh, zero, microBatches, kept),
-        half(graphs.norm(), mesh, kept),
-        half(graphs.update(), mesh, kept),
-        half(graphs.evaluate(), mesh, kept));
+    return kept;
   }
 
   private static List<Pass> passes(

@@ -143,6 +143,22 @@ public record StepGraphs(
     return data;
   }
 
+  /**
+   * A model as it is evaluated: without dropout. Outputs: loss sum, weight, then the sums of the
+   * measures.
+   *
+   * @param measures what the model measures besides its loss, by name
+   */
+  public record Evaluation(Traced traced, List<String> measures) {}
+
+  /** What evaluates a model; see {@link #forward(Model, Map, DataType, UnaryOperator)}. */
+  public static Evaluation evaluation(
+      Model model, Map<String, TensorType> data, DataType dtype, UnaryOperator<Graph> prepared) {
+    var measures = new ArrayList<String>();
+    Traced traced = trace("evaluate", model, data, parameterType(dtype), false, measures);
+    return new Evaluation(traced.withGraph(forward(traced, dtype, prepared)), measures);
+  }
+
   static DataType parameterType(DataType dtype) {
     return dtype == DataType.F64 ? DataType.F64 : DataType.F32;
   }
@@ -194,7 +210,7 @@ public record StepGraphs(
         });
   }
 
-  private static Graph norm(List<Parameter> parameters, double clip, String source) {
+  static Graph norm(List<Parameter> parameters, double clip, String source) {
     var builder = new Builder("norm");
     builder.origin(new Origin("norm", Role.UPDATE, source));
     var gradients = new ArrayList<Tensor>();
@@ -211,13 +227,13 @@ public record StepGraphs(
     return Optimize.optimize(Verifier.verify("norm", builder.build()));
   }
 
-  private static Graph update(List<Parameter> parameters, Optimizer optimizer) {
+  static Graph update(List<Parameter> parameters, Optimizer optimizer) {
     var builder = new Builder("update");
     Tensor rate = fact(builder, "learning_rate");
     Tensor step = fact(builder, "step");
     Tensor divisor = fact(builder, "divisor");
     for (Parameter parameter : parameters) {
-      String name = parameter.name();
+      String name = parameter.key();
       TensorType type = parameter.type();
       builder.origin(new Origin(name, Role.UPDATE, parameter.source()));
       Tensor value = input(builder, name, type, Graph.Kind.PARAMETER);

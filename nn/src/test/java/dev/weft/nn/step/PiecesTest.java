@@ -113,7 +113,7 @@ class PiecesTest {
   private static List<Literal> run(
       Graph graph, List<Parameter> parameters, Map<String, Literal> values) {
     var own = new HashMap<>(values);
-    parameters.forEach(p -> own.put(p.name(), initial(p)));
+    parameters.forEach(p -> own.put(p.key(), initial(p)));
     return Interpreter.run(
         graph,
         graph.inputValues().stream()
@@ -134,7 +134,7 @@ class PiecesTest {
         values.put(name, Objects.requireNonNull(sent.get(name), name));
       }
       assertEquals(
-          piece.parameters().stream().map(Parameter::name).toList(),
+          piece.parameters().stream().map(Parameter::key).toList(),
           piece.forward().inputs(Graph.Kind.PARAMETER).stream().map(Value::name).toList());
       List<Literal> results = run(piece.forward(), piece.parameters(), values);
       List<String> names = piece.forward().outputValues().stream().map(Value::name).toList();

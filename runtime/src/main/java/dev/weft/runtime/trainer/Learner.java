@@ -16,7 +16,8 @@ import java.util.function.Function;
  * A model with its optimizer, on one device or on all devices of a mesh: computes steps, evaluates,
  * saves and restores.
  */
-public sealed interface Learner extends AutoCloseable permits Session, MeshSession {
+public sealed interface Learner extends AutoCloseable
+    permits Session, MeshSession, PipelineSession {
   /** The name of the mean loss among what is measured. */
   String LOSS = "loss";
 
@@ -40,6 +41,9 @@ public sealed interface Learner extends AutoCloseable permits Session, MeshSessi
    * @param routes of ops as a run before had them; others are chosen by measurement
    */
   static Learner open(TrainConfig config, Map<String, Route> routes) {
+    if (config.stages() > 1 || config.chunks() > 1) {
+      return PipelineSession.open(config, routes);
+    }
     return config.devices() <= 1 && config.mesh().isEmpty()
         ? Session.open(config, routes)
         : MeshSession.open(config, routes);

@@ -16,9 +16,12 @@ import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.schedule.Schedule;
+import dev.weft.core.schedule.Schedules;
 import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.nn.step.PipelinePlan;
 import dev.weft.runtime.data.SyntheticImages;
 import dev.weft.runtime.run.RunDirectory;
 import java.io.File;
@@ -64,6 +67,12 @@ import java.util.stream.Collectors;
  * @param mesh how they stand, {@code data=2,model=2}; empty for all along {@code data}
  * @param zero the stage of ZeRO: optimizer state, gradients and weights split over {@code data}
  *     from stage 1, 2 and 3 on
+ * @param stages groups of devices that the model's layers are dealt out to; each has the mesh
+ * @param chunks pieces of the model on each stage; 0 for as many as the schedule usually has
+ * @param schedule in what order stages compute
+ * @param recompute what the backward needs and is made again: {@code none}, {@code full}, {@code
+ *     fraction=0.5}, {@code stage-aware=0.6}
+ * @param recomputeTiming {@code early} or {@code inline}
  */
 public record TrainConfig(
     String name,
@@ -100,7 +109,12 @@ public record TrainConfig(
     String deviceMemory,
     int devices,
     String mesh,
-    int zero) {
+    int zero,
+    int stages,
+    int chunks,
+    String schedule,
+    String recompute,
+    String recomputeTiming) {
 
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
@@ -139,7 +153,12 @@ public record TrainConfig(
           "",
           0,
           "",
-          0);
+          0,
+          1,
+          0,
+          "1f1b",
+          "none",
+          "early");
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -189,7 +208,9 @@ public record TrainConfig(
       throw new UserException(
           "zero " + zero + " splits over several devices: add --devices 2 or more");
     }
-    if (!mesh.isEmpty() && devices > 0 && Mesh.parse(mesh).size() != devices) {
+    atLeast("stages", stages, 1);
+    atLeast("chunks", chunks, 0);
+    if (stages == 1 && !mesh.isEmpty() && devices > 0 && Mesh.parse(mesh).size() != devices) {
       throw new UserException(
           "the mesh %s stands for %d devices, --devices says %d"
               .formatted(mesh, Mesh.parse(mesh).size(), devices));
@@ -444,6 +465,32 @@ public record TrainConfig(
                         + (dtype.equals("f16")
                             ? ": f16 would need its loss scaled; bf16 is as small and does not"
                             : "")));
+  }
+
+  /**
+   * How a step is spread over stages.
+   *
+   * @throws UserException if there is no such schedule, or a stage's devices are not as many as its
+   *     mesh stands for
+   */
+  public PipelinePlan pipelinePlan() {
+    Schedule rule = Schedules.named(schedule);
+    Mesh each = mesh.isEmpty() ? Mesh.SINGLE : Mesh.parse(mesh);
+    if (devices > 0 && devices != stages * each.size()) {
+      throw new UserException(
+          "--stages %d with a mesh of %d each stand for %d devices, --devices says %d: leave --devices out"
+              .formatted(stages, each.size(), stages * each.size(), devices));
+    }
+    int pieces = chunks == 0 ? rule.usualChunks() : chunks;
+    return new PipelinePlan(
+        stages,
+        pieces,
+        each,
+        zero,
+        microBatches,
+        rule,
+        Recompute.parse(recompute, stages),
+        Recompute.timing(recomputeTiming));
   }
 
   public Optimizer optimizerRule() {

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.ToLongFunction;
 
 /**
@@ -122,6 +123,15 @@ public final class Pipeline implements AutoCloseable {
       }
     }
     return most;
+  }
+
+  /** Does something with every device. */
+  public void forEach(Consumer<Device> action) {
+    for (DeviceGroup group : groups) {
+      for (int device = 0; device < group.size(); device++) {
+        action.accept(group.device(device));
+      }
+    }
   }
 
   @Override

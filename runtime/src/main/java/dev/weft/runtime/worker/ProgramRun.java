@@ -3,6 +3,7 @@ package dev.weft.runtime.worker;
 import dev.weft.core.program.Buffer;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageBuilder;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.engine.device.DeviceBuffer;
@@ -210,7 +211,7 @@ final class ProgramRun {
     List<Buffer> buffers = loaded.stage().buffers();
     for (int i = 0; i < buffers.size(); i++) {
       Buffer buffer = buffers.get(i);
-      if (buffer.pool() == feed.pool()) {
+      if (buffer.pool() == feed.pool() && StageBuilder.isFed(buffer)) {
         Optional<MemorySegment> whole = source.find(buffer, feed.microBatch());
         if (whole.isPresent()) {
           loaded.tensor(i, feed.slot()).write(whole.get());

@@ -1,0 +1,257 @@
+package dev.weft.nn.step;
+
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Shard;
+import dev.weft.core.program.Action;
+import dev.weft.core.program.Order;
+import dev.weft.core.program.PieceGraphs;
+import dev.weft.core.program.Program;
+import dev.weft.core.program.Work;
+import dev.weft.core.schedule.Assembly;
+import dev.weft.core.schedule.Schedule;
+import dev.weft.core.schedule.Setting;
+import dev.weft.core.shard.MeshCheck;
+import dev.weft.core.stage.Cotangents;
+import dev.weft.core.stage.Cutting;
+import dev.weft.core.stage.ForwardPiece;
+import dev.weft.core.stage.Fragments;
+import dev.weft.core.stage.Piece;
+import dev.weft.core.stage.Recomputation;
+import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Traced;
+import dev.weft.nn.optimizer.Optimizer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+
+/**
+ * A training step as programs for stages of devices. After {@code train} the gradients of all
+ * micro-batches lie in accumulators; {@code norm} sums what several stages have of one parameter,
+ * and makes the gradient's norm and what it must be divided by; {@code update} changes parameters.
+ * A parameter that several stages have is updated by its owner, the first of them.
+ *
+ * @param parameters the model's
+ * @param stageParameters what each stage holds of them
+ * @param train outputs to be watched: {@link #loss} and {@link #weight}, of every micro-batch
+ * @param norm takes the fact {@code weight}; {@link #NORM} is to be watched
+ * @param update takes the facts {@code learning_rate} and {@code step}, f32
+ * @param evaluate the pieces without dropout for one micro-batch
+ * @param loss the name of the sum of losses
+ * @param weight the name of the loss's weight
+ * @param measures the names of what {@code evaluate} gives: loss, weight, then the model's measures
+ * @param measureNames what the model calls these measures
+ */
+public record PipelineStep(
+    List<Parameter> parameters,
+    List<List<Parameter>> stageParameters,
+    Program train,
+    Program norm,
+    Program update,
+    Program evaluate,
+    String loss,
+    String weight,
+    List<String> measures,
+    List<String> measureNames) {
+  /** The norm of the mean gradient. */
+  public static final String NORM = "norm";
+
+  public PipelineStep {
+    parameters = List.copyOf(parameters);
+    stageParameters = stageParameters.stream().map(List::copyOf).toList();
+  }
+
+  /** The first stage that holds a parameter. */
+  public static int owner(List<List<Parameter>> stages, Parameter parameter) {
+    for (int stage = 0; stage < stages.size(); stage++) {
+      if (stages.get(stage).contains(parameter)) {
+        return stage;
+      }
+    }
+    throw new IllegalArgumentException("no stage holds " + parameter.name());
+  }
+
+  /**
+   * Spreads a model's step.
+   *
+   * @param data the types of a micro-batch by name
+   * @param dtype what products are computed in, see {@link StepGraphs#of}
+   * @param clip the largest norm of the mean gradient; 0 for no limit
+   * @throws dev.weft.core.cluster.UserException if the model cannot be cut into so many pieces, the
+   *     schedule cannot run so, or no annotation names an axis of the mesh
+   */
+  public static PipelineStep of(
+      StepGraphs.Model model,
+      Map<String, TensorType> data,
+      DataType dtype,
+      Optimizer optimizer,
+      double clip,
+      PipelinePlan plan) {
+    UnaryOperator<Graph> prepared =
+        plan.mesh().size() == 1 ? Shard::erase : UnaryOperator.identity();
+    Traced traced = StepGraphs.forward(model, data, dtype, prepared);
+    String loss = traced.graph().outputValues().get(0).name();
+    String weight = traced.graph().outputValues().get(1).name();
+    List<Piece> pieces = Cutting.of(traced).even(plan.pieces());
+    Map<String, Layout> kept = kept(model, data, dtype, optimizer, clip, plan);
+    kept = ofPieces(kept, pieces, optimizer);
+    List<Fragments> fragments = fragments(pieces, loss, plan, kept);
+    List<PieceGraphs> graphs = graphs(fragments, plan);
+    Order order = order(graphs, plan);
+    List<List<Parameter>> held = held(pieces, plan);
+    Program train = Assembly.of(graphs, order, data.keySet()).program("train");
+    var ends = new StepEnds(train, held, plan.mesh(), kept, optimizer, clip);
+    StepGraphs.Evaluation evaluation = StepGraphs.evaluation(model, data, dtype, prepared);
+    return new PipelineStep(
+        traced.parameters(),
+        held,
+        train,
+        ends.norm(),
+        ends.update(),
+        evaluate(evaluation.traced(), pieces, plan, kept, data.keySet()),
+        loss,
+        weight,
+        evaluation.traced().graph().outputValues().stream().map(Value::name).toList(),
+        evaluation.measures());
+  }
+
+  /** How parameters, slots and folded gradients lie on a stage's mesh, by name. */
+  private static Map<String, Layout> kept(
+      StepGraphs.Model model,
+      Map<String, TensorType> data,
+      DataType dtype,
+      Optimizer optimizer,
+      double clip,
+      PipelinePlan plan) {
+    Mesh mesh = plan.mesh();
+    if (mesh.size() == 1) {
+      return Map.of();
+    }
+    StepGraphs graphs = StepGraphs.of(model, data, dtype, optimizer, clip);
+    MeshCheck.requireUsed(mesh, MeshCheck.axesInUse(graphs.micro()));
+    return ShardedStep.kept(graphs, mesh, plan.zero());
+  }
+
+  /** The same for the parts of parameters that pieces have. */
+  private static Map<String, Layout> ofPieces(
+      Map<String, Layout> kept, List<Piece> pieces, Optimizer optimizer) {
+    var endings = new ArrayList<>(List.of("", ".sum"));
+    optimizer.slots().forEach(slot -> endings.add("." + slot));
+    Map<String, Layout> all = new HashMap<>(kept);
+    for (Piece piece : pieces) {
+      for (Parameter parameter : piece.parameters()) {
+        for (String ending : endings) {
+          Layout layout = kept.get(parameter.name() + ending);
+          if (layout != null) {
+            all.put(parameter.key() + ending, layout);
+          }
+        }
+      }
+    }
+    return all;
+  }
+
+  private static List<Fragments> fragments(
+      List<Piece> pieces, String loss, PipelinePlan plan, Map<String, Layout> kept) {
+    Cotangents cotangents = Cotangents.of(pieces, loss);
+    // Gradients stay parts of sums between micro-batches, unless ZeRO splits them.
+    Map<String, Layout> layouts = new HashMap<>(kept);
+    if (plan.zero() < 2 && plan.microBatches() > 1) {
+      layouts.keySet().removeIf(name -> name.endsWith(".sum"));
+    }
+    var fragments = new ArrayList<Fragments>();
+    for (Piece piece : pieces) {
+      boolean accumulate = plan.microBatches() > 1;
+      Fragments own = Fragments.of(piece, cotangents, plan.mesh(), layouts, accumulate);
+      for (String name : piece.sent()) {
+        PieceGraphs.Held held = own.held().get(name);
+        if (held != null) {
+          layouts.put(name, held.layout());
+        }
+      }
+      fragments.add(own);
+    }
+    return fragments;
+  }
+
+  private static List<PieceGraphs> graphs(List<Fragments> fragments, PipelinePlan plan) {
+    Schedule schedule = plan.schedule();
+    Setting setting = Setting.of(plan.stages(), plan.microBatches()).withChunks(plan.chunks());
+    boolean split =
+        schedule.order(setting).stages().stream()
+            .flatMap(List::stream)
+            .anyMatch(action -> action.work() == Work.INPUT_GRADIENT);
+    var graphs = new ArrayList<PieceGraphs>();
+    for (int piece = 0; piece < fragments.size(); piece++) {
+      Recomputation recomputation =
+          schedule.mayRecompute(setting, piece)
+              ? plan.recomputation().apply(piece)
+              : new Recomputation.None();
+      graphs.add(
+          fragments
+              .get(piece)
+              .graphs(recomputation, split, node -> node.cost().flops() + node.cost().bytes()));
+    }
+    return graphs;
+  }
+
+  private static Order order(List<PieceGraphs> graphs, PipelinePlan plan) {
+    Set<Integer> recomputing = new HashSet<>();
+    for (PieceGraphs piece : graphs) {
+      if (piece.graphs().containsKey(Work.RECOMPUTE)) {
+        recomputing.add(piece.piece());
+      }
+    }
+    var setting =
+        new Setting(plan.stages(), plan.chunks(), plan.microBatches(), recomputing, plan.timing());
+    return plan.schedule().order(setting);
+  }
+
+  /** What each stage holds: a parameter that several of its pieces read only once. */
+  private static List<List<Parameter>> held(List<Piece> pieces, PipelinePlan plan) {
+    var stages = new ArrayList<List<Parameter>>();
+    for (int stage = 0; stage < plan.stages(); stage++) {
+      var own = new LinkedHashMap<String, Parameter>();
+      for (Piece piece : pieces) {
+        if (plan.stageOf(piece.number()) == stage) {
+          piece.parameters().forEach(p -> own.putIfAbsent(p.key(), p));
+        }
+      }
+      stages.add(List.copyOf(own.values()));
+    }
+    return stages;
+  }
+
+  private static Program evaluate(
+      Traced traced,
+      List<Piece> trained,
+      PipelinePlan plan,
+      Map<String, Layout> kept,
+      Set<String> data) {
+    List<Piece> pieces = Cutting.of(traced).like(trained);
+    Map<String, Layout> layouts = new HashMap<>(kept);
+    var graphs = new ArrayList<PieceGraphs>();
+    for (Piece piece : pieces) {
+      graphs.add(ForwardPiece.of(piece, plan.mesh(), layouts));
+    }
+    var stages = new ArrayList<List<Action>>();
+    for (int stage = 0; stage < plan.stages(); stage++) {
+      var actions = new ArrayList<Action>();
+      for (int chunk = 0; chunk < plan.chunks(); chunk++) {
+        actions.add(new Action(Work.FORWARD, 0, chunk));
+      }
+      stages.add(actions);
+    }
+    var order = new Order("forward", plan.chunks(), 1, stages);
+    return Assembly.of(graphs, order, data).program("evaluate");
+  }
+}

@@ -1,0 +1,144 @@
+package dev.weft.runtime.trainer;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.engine.program.Literals;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Function;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Training on stages is training on one device. */
+final class PipelineTrainingTest {
+  private static final int STEPS = 3;
+
+  private record Outcome(double[] losses, double[] norms, Map<String, double[]> tensors) {}
+
+  private static TrainConfig config(String model, String changes) {
+    ObjectNode tree = new ObjectMapper().createObjectNode();
+    tree.put("steps", STEPS).put("threads", 2).put("batch", 8).put("micro-batches", 4);
+    tree.put("clip", 0.5).put("dtype", "f64").put("optimizer", "sgd");
+    if (model.equals("unet")) {
+      tree.put("layers", 2).put("hidden", 4).put("image", 16);
+    } else {
+      tree.put("layers", 4).put("hidden", 8).put("heads", 2).put("sequence", 6);
+      tree.put("vocabulary", 11).put("dropout", 0.2).put("experts", 3);
+    }
+    TrainConfig config = TrainConfig.defaultsOf(model).with(tree, "the test");
+    ObjectNode more = new ObjectMapper().createObjectNode();
+    for (String change : changes.isEmpty() ? new String[0] : changes.split(" ")) {
+      String[] sides = change.split(":");
+      if (sides[1].matches("[0-9]+")) {
+        more.put(sides[0], Integer.parseInt(sides[1]));
+      } else {
+        more.put(sides[0], sides[1]);
+      }
+    }
+    return config.with(more, "the test");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "gpt | stages:2",
+        "gpt | stages:4 schedule:gpipe recompute:full",
+        "gpt | stages:2 schedule:eager-1f1b micro-batches:8",
+        "gpt | stages:2 schedule:interleaved",
+        "gpt | stages:2 micro-batches:1",
+        "gpt | stages:2 mesh:data=2",
+        "gpt | stages:2 mesh:data=2 zero:3 recompute:full",
+        "moe | stages:4",
+        "unet | stages:4"
+      })
+  void lossesAndParametersAreThoseOfOneDevice(String model, String changes) {
+    TrainConfig pipelined = config(model, changes);
+    Outcome alone = train(config(model, "micro-batches:" + pipelined.microBatches()));
+    Outcome together = train(pipelined);
+    // The norm is f32 whatever the model computes in, and so is what it is clipped by.
+    assertArrayEquals(alone.losses, together.losses, 1e-7);
+    assertArrayEquals(alone.norms, together.norms, 1e-6);
+    assertEquals(
+        alone.tensors.keySet().stream().toList(), together.tensors.keySet().stream().toList());
+    alone.tensors.forEach(
+        (name, expected) -> assertArrayEquals(expected, together.tensors.get(name), 1e-7, name));
+  }
+
+  @Test
+  void twiceTheSameIsTheSame() {
+    TrainConfig config = config("gpt", "stages:2 dtype:f32");
+    Outcome first = train(config);
+    Outcome second = train(config);
+    assertArrayEquals(first.losses, second.losses, 0);
+    first.tensors.forEach(
+        (name, values) -> assertArrayEquals(values, second.tensors.get(name), name));
+  }
+
+  @Test
+  void theRunHoldsNoMoreThanIsForetold() {
+    try (Learner learner = Learner.open(config("gpt", "stages:2"))) {
+      learner.initialize();
+      var random = new Random(5);
+      TrainConfig config = config("gpt", "stages:2");
+      learner.step(1, 1e-2, (_, input) -> fill(config, random, input));
+      assertTrue(learner.peakMemory().count() <= 1.03 * learner.predictedPeak().count());
+      assertTrue(learner.peakMemory().count() >= 0.97 * learner.predictedPeak().count());
+    }
+  }
+
+  private static Outcome train(TrainConfig config) {
+    try (Learner learner = Learner.open(config)) {
+      learner.initialize();
+      double[] losses = new double[STEPS];
+      double[] norms = new double[STEPS];
+      var random = new Random(3);
+      for (int step = 0; step < STEPS; step++) {
+        Learner.StepResult result =
+            learner.step(step + 1, 1e-2, (_, input) -> fill(config, random, input));
+        losses[step] = result.loss();
+        norms[step] = result.gradientNorm();
+      }
+      var tensors = new LinkedHashMap<String, double[]>();
+      for (var all : List.of(learner.model(), learner.optimizer())) {
+        all.forEach(
+            (name, tensor) ->
+                tensors.put(name, Literals.read(tensor.type(), tensor.data()).doubles()));
+      }
+      tensors.put(
+          "evaluation",
+          new double[] {learner.evaluate(2, (_, input) -> fill(config, random, input))});
+      return new Outcome(losses, norms, tensors);
+    }
+  }
+
+  private static void fill(
+      TrainConfig config, Random random, Function<String, MemorySegment> input) {
+    int rows = config.batch() / config.microBatches();
+    if (config.model().equals("unet")) {
+      MemorySegment images = input.apply("images");
+      MemorySegment labels = input.apply("labels");
+      int pixels = rows * config.image() * config.image();
+      for (int i = 0; i < pixels; i++) {
+        images.setAtIndex(ValueLayout.JAVA_FLOAT, i, random.nextFloat());
+        labels.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(config.dataClasses()));
+      }
+      return;
+    }
+    MemorySegment tokens = input.apply("tokens");
+    MemorySegment targets = input.apply("targets");
+    for (int i = 0; i < rows * config.sequence(); i++) {
+      tokens.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(config.vocabulary()));
+      targets.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(config.vocabulary()));
+    }
+  }
+}
