@@ -84,8 +84,13 @@ public final class LockStep {
     return tiles;
   }
 
+  /** What stands for unknown content: NaN among floats, far outside of every range else. */
+  public static Literal poison(TensorType type) {
+    return Exchange.blank(type, Double.NaN);
+  }
+
   /**
-   * The tensor that the devices' tiles make up; partial ones are folded.
+   * The tensor that the devices' ' tiles make up; partial ones are folded.
    *
    * @throws IllegalStateException if replicas differ
    */

@@ -4,6 +4,7 @@ import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
@@ -86,6 +87,65 @@ record HandMade(
       all.add(new PieceGraphs(piece, Mesh.SINGLE, graphs, first, Map.of()));
     }
     return all;
+  }
+
+  /** What a batch holds, by the name of the input. */
+  static Literal fed(String name, int microBatch) {
+    return switch (name) {
+      case "x" -> numbers(microBatch);
+      case "y" -> numbers(microBatch + 7);
+      case "seed" -> Literal.scalar(DataType.F64, 1 + microBatch % 2);
+      default -> throw new IllegalArgumentException(name);
+    };
+  }
+
+  /** The value of a parameter. */
+  Literal value(String weight) {
+    return numbers(weight.hashCode() % 100);
+  }
+
+  private static Literal numbers(int start) {
+    double[] values = new double[3];
+    for (int i = 0; i < 3; i++) {
+      values[i] = Math.floorMod(start * 5 + i * 3, 7) - 3.0;
+    }
+    return Literal.of(TYPE, values);
+  }
+
+  /** The loss of each micro-batch; then the gradient that each piece adds up. */
+  List<double[]> expected(int microBatches) {
+    var expected = new ArrayList<double[]>();
+    expected.add(new double[microBatches]);
+    for (int piece = 0; piece < pieces; piece++) {
+      expected.add(new double[3]);
+    }
+    for (int m = 0; m < microBatches; m++) {
+      double seed = fed("seed", m).asDouble(0);
+      for (int i = 0; i < 3; i++) {
+        double[] h = new double[pieces];
+        double[] r = new double[pieces];
+        double[] g = new double[pieces];
+        for (int piece = 0; piece < pieces; piece++) {
+          double in = piece == 0 ? fed("x", m).asDouble(i) : h[piece - 1];
+          r[piece] = takesSkip(piece) ? in + h[0] : in * seed;
+          h[piece] = r[piece] * value(weight(piece)).asDouble(i);
+        }
+        double y = fed("y", m).asDouble(i);
+        expected.getFirst()[m] += h[pieces - 1] * y;
+        g[pieces - 1] = y;
+        for (int piece = pieces - 1; piece >= 0; piece--) {
+          expected.get(piece + 1)[i] += g[piece] * r[piece];
+          double v = g[piece] * value(weight(piece)).asDouble(i);
+          if (takesSkip(piece)) {
+            g[piece - 1] += v;
+            g[0] += v;
+          } else if (piece > 0) {
+            g[piece - 1] += v * seed;
+          }
+        }
+      }
+    }
+    return expected;
   }
 
   private boolean takesSkip(int piece) {

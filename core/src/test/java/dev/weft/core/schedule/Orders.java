@@ -79,6 +79,7 @@ final class Orders {
     for (int stage = 0; stage < stages; stage++) {
       all.add(new ArrayList<>());
     }
+    boolean inline = random.nextBoolean();
     int favour = random.nextInt(3);
     while (!open.isEmpty()) {
       var ready = new ArrayList<Place>();
@@ -91,8 +92,9 @@ final class Orders {
         if (work == Work.FORWARD && place.piece() > 0) {
           may &= done.contains(at(place.piece() - 1, work, m, stages, Place::new));
         }
-        if (work == backward && place.piece() < pieces - 1) {
-          may &= done.contains(at(place.piece() + 1, work, m, stages, Place::new));
+        boolean arriving = work == backward || inline && work == Work.RECOMPUTE;
+        if (arriving && place.piece() < pieces - 1) {
+          may &= done.contains(at(place.piece() + 1, backward, m, stages, Place::new));
         }
         if (work == backward && place.piece() == pieces - 1) {
           may &= done.contains(at(pieces - 1, Work.FORWARD, m, stages, Place::new));
@@ -112,7 +114,6 @@ final class Orders {
       done.add(chosen);
       open.remove(chosen);
     }
-    boolean inline = random.nextBoolean();
     return new Order("random", chunks, microBatches, all, inline ? recomputes(all) : none(all));
   }
 
