@@ -23,7 +23,7 @@ final class ConfigOptions {
           Map.entry("steps", "steps of training"),
           Map.entry(
               "model",
-              "gpt, moe, transformer, unet, a size like gpt-1.3b, or a class of your own that"
+              "gpt, moe, transformer, unet, mlp, a size like gpt-1.3b, or a class of your own that"
                   + " implements TokenModel"),
           Map.entry("classpath", "where that class is found"),
           Map.entry("data", "UTF-8 text files; without any the Europarl proceedings"),
@@ -32,7 +32,7 @@ final class ConfigOptions {
           Map.entry("heads", "attention heads"),
           Map.entry("sequence", "context in tokens"),
           Map.entry("image", "edge of the pictures of a unet, in pixels"),
-          Map.entry("batch", "sequences or pictures per step"),
+          Map.entry("batch", "sequences, pictures or points per step"),
           Map.entry("micro-batches", "parts that a step's batch is computed in"),
           Map.entry("vocabulary", "rows of the token table; tokens are bytes"),
           Map.entry("dtype", "f32, bf16 or f64"),

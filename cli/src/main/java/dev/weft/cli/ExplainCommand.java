@@ -68,7 +68,7 @@ final class ExplainCommand implements Callable<Integer> {
   }
 
   private Explanation ofModel(Mesh devices) {
-    TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
+    TrainConfig config = ConfigOptions.read(spec.commandLine());
     Session.Spec trained = Session.spec(config);
     StepGraphs graphs =
         StepGraphs.of(

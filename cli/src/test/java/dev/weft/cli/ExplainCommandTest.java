@@ -103,11 +103,25 @@ final class ExplainCommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "gpt | model=2 | 0 | 1",
-        "gpt | data=2,model=2 | 1 | 3",
-        "gpt | data=4 | 2 | 1",
-        "gpt | data=2 | 3 | 2",
-        "moe | expert=2,data=2 | 0 | 1",
+        "gpt  | model=2          | 0 | 1",
+        "gpt  | data=2,model=2   | 0 | 1",
+        "gpt  | data=2,model=2   | 1 | 3",
+        "gpt  | data=4           | 1 | 2",
+        "gpt  | data=4           | 2 | 1",
+        "gpt  | data=4           | 3 | 1",
+        "gpt  | data=2           | 3 | 2",
+        "gpt  | sequence=2       | 0 | 1",
+        "moe  | expert=4         | 0 | 1",
+        "moe  | data=2,expert=2  | 3 | 1",
+        "moe  | expert=2,model=2 | 0 | 2",
+        "unet | data=2,space=2   | 0 | 1",
+        "unet | data=2,space=2   | 3 | 2",
+        "unet | space=3          | 0 | 1",
+        "unet | data=4           | 2 | 3",
+        "transformer | data=2,model=2 | 2 | 1",
+        "mlp  | data=2,model=2   | 0 | 1",
+        "mlp  | data=4           | 3 | 2",
+        "mlp  | model=4          | 0 | 1",
       })
   void everyCollectiveOfAModelResolvesToAFileAndLine(
       String model, String mesh, String zero, String microBatches) throws Exception {
@@ -115,8 +129,8 @@ final class ExplainCommandTest {
         explain(
             ("explain --model "
                     + model
-                    + " --layers 2 --hidden 16 --heads 2 --sequence 8 --batch 12 --format json"
-                    + " --mesh "
+                    + " --layers 2 --hidden 16 --heads 2 --sequence 8 --batch 12 --image 16"
+                    + " --format json --mesh "
                     + mesh
                     + " --zero "
                     + zero
@@ -132,7 +146,44 @@ final class ExplainCommandTest {
       bytes += use.get("bytes_per_device").asLong() * use.get("count").asLong();
     }
     assertEquals(bytes, found.at("/totals/bytes_per_device").asLong());
+    for (JsonNode value : found.get("values")) {
+      assertFalse(value.get("from").asText().isEmpty(), value::toString);
+    }
     assertFalse(found.get("values").isEmpty());
+  }
+
+  /** What is not said of a model is as its training has it. */
+  @ParameterizedTest
+  @CsvSource({
+    "gpt,model=2,wte,256 192",
+    "unet,space=2,images,8 1 64 64",
+    "mlp,data=2,points,128 2"
+  })
+  void modelsAreExplainedInTheSizesThatTheyTrainIn(
+      String model, String mesh, String value, String sizes) throws Exception {
+    var ended = WeftProcess.runHere("explain", "--model", model, "--mesh", mesh);
+    assertEquals(0, ended.code(), ended.output());
+    assertTrue(
+        ended.output().matches("(?s).*%" + value + " +f32\\[" + sizes.replace(" ", ",") + "].*"),
+        ended.output());
+  }
+
+  /** The sum that the head hands back is waited for by the backward of the layers. */
+  @Test
+  void sumsOfTheBackwardAreToldByWhatTheyAreFor() throws Exception {
+    JsonNode found =
+        explain(
+            "explain --model gpt --layers 2 --hidden 16 --heads 2 --sequence 8 --batch 12 --mesh model=2 --format json"
+                .split(" "));
+    int inputs = 0;
+    for (JsonNode use : found.get("collectives")) {
+      if (use.get("global_shape").toString().equals("[12,8,16]")) {
+        String role = use.get("role").asText();
+        assertTrue(Set.of("forward", "input-gradient").contains(role), use::toString);
+        inputs += role.equals("forward") ? 0 : use.get("count").asInt();
+      }
+    }
+    assertEquals(2 * 2 + 1, inputs);
   }
 
   private void refused(List<String> arguments, String... words) throws Exception {

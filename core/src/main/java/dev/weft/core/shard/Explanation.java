@@ -8,8 +8,12 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Role;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
+import dev.weft.core.op.Add;
+import dev.weft.core.op.Cast;
 import dev.weft.core.op.Repeat;
+import dev.weft.core.op.Reshape;
 import dev.weft.core.op.Shard;
+import dev.weft.core.op.Transpose;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -170,8 +174,8 @@ public record Explanation(
   }
 
   /**
-   * Values of the backward that only parameters' gradients are made of: those of several that one
-   * node makes, too.
+   * Values of the backward that end in parameters' gradients and that the backward of no earlier
+   * forward node waits for: those of several that one node makes, too.
    */
   private static final class WeightGradients {
     private final Set<Value> found = new HashSet<>();
@@ -204,8 +208,7 @@ public record Explanation(
           boolean only =
               used.contains(value)
                   && consumers.getOrDefault(value, List.of()).stream()
-                      .flatMap(reader -> reader.outputs().stream())
-                      .allMatch(v -> found.contains(v) || !used.contains(v))
+                      .allMatch(reader -> serves(reader, node) && allFound(reader, used))
                   && IntStream.range(0, outputs.size())
                       .filter(i -> outputs.get(i) == value)
                       .allMatch(wanted);
@@ -220,6 +223,19 @@ public record Explanation(
           find(repeat.body(), i -> i >= repeat.carried() && found.contains(node.output(i)));
         }
       }
+    }
+
+    /** Whether a reader is of the same forward node, or only hands gradients on. */
+    private static boolean serves(Node reader, Node node) {
+      return Objects.equals(reader.origin().forward(), node.origin().forward())
+          || switch (reader.op()) {
+            case Add _, Shard _, Cast _, Reshape _, Transpose _ -> true;
+            default -> false;
+          };
+    }
+
+    private boolean allFound(Node reader, Set<Value> used) {
+      return reader.outputs().stream().allMatch(v -> found.contains(v) || !used.contains(v));
     }
 
     private static String key(String name, TensorType type) {

@@ -48,8 +48,10 @@ public final class Resharding {
     double cost() {
       double rounds = 0;
       for (Step step : steps) {
-        // A tensor made partial must be folded again: not for nothing.
-        rounds += step.op() instanceof Collective ? 1 : step.op() instanceof OnFirst ? 1000 : 0;
+        // A tensor made partial must be folded again: not for nothing. But scalars are: a number
+        // added to parts of a sum is folded with them, and sums of several need one reduction.
+        boolean parts = step.op() instanceof OnFirst && step.layout().rank() > 0;
+        rounds += step.op() instanceof Collective ? 1 : parts ? 1000 : 0;
       }
       return price(bytes, rounds);
     }
@@ -177,7 +179,10 @@ public final class Resharding {
 
   private void reduce(List<Step> steps, TensorType type, TensorType local, Layout at, Layout to) {
     var outstanding =
-        at.partial().keySet().stream().filter(a -> !to.partial().containsKey(a)).sorted().toList();
+        at.partial().keySet().stream()
+            .filter(a -> at.partial().get(a) != to.partial().get(a))
+            .sorted()
+            .toList();
     if (outstanding.isEmpty()) {
       return;
     }

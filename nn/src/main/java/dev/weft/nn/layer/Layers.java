@@ -28,7 +28,7 @@ public final class Layers {
   public static Tensor linear(Scope m, Tensor x, long out, Initializer weight) {
     Tensor w = m.parameter("weight", weight, x.size(-1), out);
     Tensor b = m.parameter("bias", Initializer.zeros(), out);
-    return x.matmul(w).plus(b);
+    return x.cast(w.dtype()).matmul(w).plus(b);
   }
 
   /**
@@ -41,7 +41,7 @@ public final class Layers {
       Scope m, Tensor x, long out, Initializer weight, Object rows, Object columns) {
     Tensor w = m.parameter("weight", weight, x.size(-1), out).shard(rows, columns);
     Tensor b = m.parameter("bias", Initializer.zeros(), out).shard(columns);
-    return x.matmul(w).plus(b);
+    return x.cast(w.dtype()).matmul(w).plus(b);
   }
 
   /** Normalises the last dim, then scales by {@code weight} and shifts by {@code bias}. */
@@ -53,12 +53,22 @@ public final class Layers {
 
   /**
    * A convolution of {@code x [n, c, spatial...]} that keeps sizes where the stride is 1 and the
-   * window odd: {@code weight [out, c, size...]}, {@code bias [out]}. The weights keep the size of
-   * activations through a rectifier (He et al., Delving Deep into Rectifiers).
+   * window odd: {@code weight [out, c, size...]}, {@code bias [out]}.
    *
    * @param size the taps of the window in every spatial dim
    */
   public static Tensor convolution(Scope m, Tensor x, long out, int size, int stride) {
+    Tensor y = unbiasedConvolution(m, x, out, size, stride);
+    Tensor bias = m.parameter("bias", Initializer.zeros(), out);
+    return y.plus(bias.broadcast(y.shape(), List.of(1)));
+  }
+
+  /**
+   * The same without a bias, for what is normalised next: the norm would take the bias away. The
+   * weights keep the size of activations through a rectifier (He et al., Delving Deep into
+   * Rectifiers).
+   */
+  public static Tensor unbiasedConvolution(Scope m, Tensor x, long out, int size, int stride) {
     int dims = x.rank() - 2;
     long[] shape = new long[x.rank()];
     Arrays.fill(shape, size);
@@ -66,10 +76,8 @@ public final class Layers {
     shape[1] = x.size(1);
     double inputs = x.size(1) * Math.pow(size, dims);
     Tensor filter = m.parameter("weight", Initializer.normal(Math.sqrt(2 / inputs)), shape);
-    Tensor bias = m.parameter("bias", Initializer.zeros(), out);
-    Tensor y =
-        Tensor.one(Convolution.of(dims, stride, (size - 1) / 2), x.cast(filter.dtype()), filter);
-    return y.plus(bias.broadcast(y.shape(), List.of(1)));
+    var op = Convolution.of(dims, stride, (size - 1) / 2);
+    return Tensor.one(op, x.cast(filter.dtype()), filter);
   }
 
   /**

@@ -5,6 +5,7 @@ import static dev.weft.nn.layer.Layers.convolution;
 import static dev.weft.nn.layer.Layers.count;
 import static dev.weft.nn.layer.Layers.groupNorm;
 import static dev.weft.nn.layer.Layers.maxPool;
+import static dev.weft.nn.layer.Layers.unbiasedConvolution;
 import static dev.weft.nn.layer.Layers.upsample;
 
 import dev.weft.core.cluster.UserException;
@@ -81,8 +82,8 @@ public record Unet(int channels, int levels, int classes) {
   }
 
   private static Tensor block(Scope m, Tensor x, long width) {
-    Tensor first = normal(m.at("norm1"), convolution(m.at("conv1"), x, width, 3, 1));
-    return normal(m.at("norm2"), convolution(m.at("conv2"), first, width, 3, 1));
+    Tensor first = normal(m.at("norm1"), unbiasedConvolution(m.at("conv1"), x, width, 3, 1));
+    return normal(m.at("norm2"), unbiasedConvolution(m.at("conv2"), first, width, 3, 1));
   }
 
   private static Tensor normal(Scope m, Tensor x) {

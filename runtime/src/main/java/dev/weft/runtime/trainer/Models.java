@@ -19,7 +19,7 @@ public final class Models {
 
   /** Whether a model is one of tokens. */
   public static boolean readsText(String name) {
-    return !name.equals(ImageTask.MODEL);
+    return !name.equals(ImageTask.MODEL) && !name.equals(PointTask.MODEL);
   }
 
   /**
@@ -38,9 +38,8 @@ public final class Models {
     if (name.equals("transformer")) {
       return new Transformer();
     }
-    if (name.equals(ImageTask.MODEL)) {
-      throw new UserException(
-          "the model " + name + " sees pictures: it neither reads nor makes text");
+    if (!readsText(name)) {
+      throw new UserException("the model " + name + " neither reads nor makes text");
     }
     try {
       var urls = new ArrayList<URL>();
@@ -66,8 +65,8 @@ public final class Models {
       throw new UserException(
           "there is no model '"
               + name
-              + "': use gpt, moe, transformer, unet, a size like gpt-1.3b, or the full name of a"
-              + " class"
+              + "': use gpt, moe, transformer, unet, mlp, a size like gpt-1.3b, or the full name of"
+              + " a class"
               + (classpath.isEmpty()
                   ? " and --classpath"
                   : "; --classpath " + classpath + " has none of this name"),

@@ -124,6 +124,9 @@ public final class Session implements Learner {
     if (config.model().equals(ImageTask.MODEL)) {
       return spec(config, ImageTask.model(config), ImageTask.data(config));
     }
+    if (config.model().equals(PointTask.MODEL)) {
+      return spec(config, PointTask.model(config), PointTask.data(config));
+    }
     TokenModel model = Models.load(config.model(), config.classpath());
     TensorType tokens =
         TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());

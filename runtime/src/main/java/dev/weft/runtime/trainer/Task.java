@@ -40,6 +40,10 @@ interface Task {
    * @throws dev.weft.core.cluster.UserException if the data do not allow to train
    */
   static Task of(TrainConfig config) {
-    return config.model().equals(ImageTask.MODEL) ? new ImageTask(config) : new TextTask(config);
+    return switch (config.model()) {
+      case ImageTask.MODEL -> new ImageTask(config);
+      case PointTask.MODEL -> new PointTask(config);
+      default -> new TextTask(config);
+    };
   }
 }

@@ -23,6 +23,7 @@ import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.runtime.data.SyntheticImages;
+import dev.weft.runtime.data.SyntheticPoints;
 import dev.weft.runtime.run.RunDirectory;
 import java.io.File;
 import java.io.FileNotFoundException;
@@ -42,8 +43,8 @@ import java.util.stream.Collectors;
  * @param name of the run and its folder
  * @param seed of parameters, data order and dropout
  * @param steps of training
- * @param model {@code gpt}, {@code moe}, {@code unet}, or a class that implements {@link
- *     dev.weft.nn.model.TokenModel}
+ * @param model {@code gpt}, {@code moe}, {@code unet}, {@code mlp}, or a class that implements
+ *     {@link dev.weft.nn.model.TokenModel}
  * @param classpath where that class is found
  * @param data text files; none for the Europarl proceedings
  * @param image edge of the pictures that a U-Net trains on, in pixels
@@ -249,7 +250,8 @@ public record TrainConfig(
 
   /**
    * What a model trains with unless told otherwise: a U-Net learns to tell shapes in a minute or
-   * two; a published size is as large as it was published.
+   * two, a classifier the arms of a spiral in seconds; a published size is as large as it was
+   * published.
    */
   public static TrainConfig defaultsOf(String model) {
     ObjectNode preset = Presets.model(model);
@@ -257,28 +259,38 @@ public record TrainConfig(
       preset.put("name", model);
       return DEFAULT.with(preset, "the preset " + model);
     }
-    if (!model.equals(ImageTask.MODEL)) {
+    if (Models.readsText(model)) {
       return DEFAULT;
     }
-    ObjectNode unet = JSON.createObjectNode();
-    unet.put("name", model).put("model", model).put("steps", 300).put("warmup", 30);
-    unet.put("layers", 3).put("hidden", 16).put("batch", 8).put("save-every", 0);
-    return DEFAULT.with(unet, "the defaults of " + model);
+    ObjectNode changes = JSON.createObjectNode();
+    changes.put("name", model).put("model", model).put("warmup", 30).put("save-every", 0);
+    changes.put("layers", 3);
+    if (model.equals(ImageTask.MODEL)) {
+      changes.put("steps", 300).put("hidden", 16).put("batch", 8);
+    } else {
+      changes.put("steps", 600).put("hidden", 64).put("batch", 128).put("weight-decay", 0.01);
+    }
+    return DEFAULT.with(changes, "the defaults of " + model);
   }
 
   /** The size of model and data in a few words. */
   public String size() {
-    return "%d layers, hidden %d, %s, batch %d"
-        .formatted(
-            layers,
-            hidden,
-            model.equals(ImageTask.MODEL) ? "image " + image : "sequence " + sequence,
-            batch);
+    String data =
+        switch (model) {
+          case ImageTask.MODEL -> ", image " + image;
+          case PointTask.MODEL -> "";
+          default -> ", sequence " + sequence;
+        };
+    return "%d layers, hidden %d%s, batch %d".formatted(layers, hidden, data, batch);
   }
 
-  /** How many different whole numbers the data hold: tokens, or classes of pixels. */
+  /** How many different whole numbers the data hold: tokens, or classes. */
   public int dataClasses() {
-    return model.equals(ImageTask.MODEL) ? SyntheticImages.CLASSES : vocabulary;
+    return switch (model) {
+      case ImageTask.MODEL -> SyntheticImages.CLASSES;
+      case PointTask.MODEL -> SyntheticPoints.CLASSES;
+      default -> vocabulary;
+    };
   }
 
   /** The names of all options, as flags and keys. */

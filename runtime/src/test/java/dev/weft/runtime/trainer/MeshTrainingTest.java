@@ -7,116 +7,174 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.graph.DataType;
+import dev.weft.nn.optimizer.Schedule;
 import dev.weft.runtime.checkpoint.TensorData;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.SequencedMap;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
-/** Training on a mesh comes to what training on one device comes to. */
+/** Training on a mesh comes to what training on one device comes to, after fifty steps too. */
 class MeshTrainingTest {
-  private static final int STEPS = 4;
+  private static final int STEPS = 50;
+
+  /** The meshes of each model: every axis that it knows, alone and beside others. */
+  private static final Map<String, List<String>> MESHES =
+      Map.of(
+          "gpt",
+          List.of(
+              "data=2,model=2",
+              "data=4",
+              "data=3",
+              "model=2",
+              "model=4",
+              "sequence=2",
+              "data=2,sequence=2",
+              "data=2,model=2,sequence=2"),
+          "moe",
+          List.of("expert=4", "expert=2", "data=2,expert=2", "data=4", "expert=2,model=2"),
+          "unet",
+          List.of("data=2,space=2", "data=4", "space=2", "space=3", "space=4"),
+          "transformer",
+          List.of("data=2,model=2", "data=4", "sequence=2"),
+          "mlp",
+          List.of("data=2,model=2", "data=4", "data=3", "model=4"));
 
   /** Losses by step, and the parameters at the end. */
   private record Outcome(double[] losses, Map<String, double[]> parameters) {}
+
+  private static final Map<String, Outcome> ALONE = new HashMap<>();
 
   @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches")
   @CsvSource(
       delimiter = '|',
       value = {
-        "gpt | data=2,model=2 | 0 | 2",
-        "gpt | data=2,model=2 | 3 | 3",
-        "moe | expert=2 | 0 | 1",
+        "gpt  | data=2,model=2 | 0 | 2",
+        "gpt  | data=4         | 3 | 1",
+        "moe  | expert=4       | 0 | 1",
         "unet | data=2,space=2 | 0 | 1",
+        "mlp  | data=2,model=2 | 2 | 3",
       })
   void equalsOneDevice(String model, String mesh, int zero, int microBatches) {
     check(model, mesh, zero, microBatches);
   }
 
+  private static Stream<Arguments> everyMesh() {
+    var cases = new ArrayList<Arguments>();
+    MESHES.forEach(
+        (model, meshes) -> {
+          for (String mesh : meshes) {
+            for (int zero = 0; zero <= (mesh.contains("data") ? 3 : 0); zero++) {
+              cases.add(Arguments.of(model, mesh, zero, zero % 2 == 0 ? 1 : 3));
+            }
+          }
+        });
+    return cases.stream();
+  }
+
   @Tag("nightly")
   @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches")
-  @CsvSource(
-      delimiter = '|',
-      value = {
-        "gpt | data=2 | 0 | 1",
-        "gpt | model=2 | 0 | 2",
-        "gpt | data=4 | 1 | 1",
-        "gpt | data=2 | 2 | 4",
-        "moe | data=2,expert=2 | 2 | 1",
-        "unet | space=3 | 0 | 2",
-      })
-  void equalsOneDeviceElsewhereToo(String model, String mesh, int zero, int microBatches) {
+  @MethodSource("everyMesh")
+  void equalsOneDeviceOnEveryMesh(String model, String mesh, int zero, int microBatches) {
     check(model, mesh, zero, microBatches);
   }
 
   private static void check(String model, String mesh, int zero, int microBatches) {
-    Outcome alone = train(config(model, microBatches), false);
-    TrainConfig together = config(model, microBatches);
-    ObjectNode changes = new ObjectMapper().createObjectNode();
-    changes.put("mesh", mesh).put("zero", zero);
-    together = together.with(changes, "the test");
-    Outcome first = train(together, true);
+    Outcome alone =
+        ALONE.computeIfAbsent(
+            model + " " + microBatches, _ -> train(config(model, microBatches), false));
+    Outcome together = train(on(config(model, microBatches), mesh, zero), true);
+    assertTrue(alone.losses[STEPS - 1] < alone.losses[0] - 0.01, "it learns nothing");
     for (int step = 0; step < STEPS; step++) {
       assertEquals(
-          alone.losses[step], first.losses[step], 1e-4 * alone.losses[step], "loss of " + step);
+          alone.losses[step], together.losses[step], 1e-4 * alone.losses[step], "loss of " + step);
     }
     alone.parameters.forEach(
         (name, expected) -> {
-          // The exact gradient of a key's bias is zero: Adam makes steps of what rounding leaves.
-          if (!name.endsWith("qkv.bias")) {
-            double[] found = first.parameters.get(name);
-            double norm = 0;
-            double difference = 0;
-            for (int i = 0; i < expected.length; i++) {
+          double[] found = together.parameters.get(name);
+          double norm = 0;
+          double difference = 0;
+          for (int i = 0; i < expected.length; i++) {
+            if (!isBiasOfAKey(config(model, 1), name, i)) {
               norm += expected[i] * expected[i];
               difference += (expected[i] - found[i]) * (expected[i] - found[i]);
             }
-            assertTrue(
-                Math.sqrt(difference) <= 1e-4 * Math.max(1e-3, Math.sqrt(norm)),
-                name + " differs by " + Math.sqrt(difference) + " of " + Math.sqrt(norm));
           }
+          assertTrue(
+              Math.sqrt(difference) <= 1e-4 * Math.sqrt(norm),
+              name + " differs by " + Math.sqrt(difference) + " of " + Math.sqrt(norm));
         });
   }
 
+  /**
+   * The exact gradient of a key's bias is zero: Adam makes steps of what rounding leaves. Columns
+   * are head by head those of the query, the key and the value.
+   */
+  private static boolean isBiasOfAKey(TrainConfig config, String name, int column) {
+    int width = config.hidden() / config.heads();
+    return name.endsWith("qkv.bias") && column / width % 3 == 1;
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = "gpt | data=2,model=2 | 1")
+  void twiceTheSameIsTheSame(String model, String mesh, int zero) {
+    repeat(model, mesh, zero);
+  }
+
+  @Tag("nightly")
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
-      value = {"gpt | data=2,model=2"})
-  void twiceTheSameIsTheSame(String model, String mesh) {
-    ObjectNode changes = new ObjectMapper().createObjectNode();
-    changes.put("mesh", mesh);
-    TrainConfig config = config(model, 2).with(changes, "the test");
+      value = {
+        "gpt  | data=4         | 3",
+        "gpt  | sequence=2     | 0",
+        "moe  | expert=4       | 0",
+        "moe  | data=2,expert=2| 2",
+        "unet | data=2,space=2 | 1",
+        "mlp  | data=2,model=2 | 3",
+      })
+  void twiceTheSameIsTheSameEverywhere(String model, String mesh, int zero) {
+    repeat(model, mesh, zero);
+  }
+
+  private static void repeat(String model, String mesh, int zero) {
+    TrainConfig config = on(config(model, 2), mesh, zero);
     Outcome first = train(config, true);
     Outcome second = train(config, true);
-    for (int step = 0; step < STEPS; step++) {
-      assertEquals(first.losses[step], second.losses[step], 0);
-    }
+    assertArrayEquals(first.losses, second.losses, 0);
     first.parameters.forEach(
         (name, values) -> assertArrayEquals(values, second.parameters.get(name), name));
   }
 
+  private static TrainConfig on(TrainConfig config, String mesh, int zero) {
+    ObjectNode changes = new ObjectMapper().createObjectNode();
+    changes.put("mesh", mesh).put("zero", zero);
+    return config.with(changes, "the test");
+  }
+
   private static TrainConfig config(String model, int microBatches) {
     ObjectNode changes = new ObjectMapper().createObjectNode();
-    changes.put("model", model).put("steps", STEPS).put("threads", 2);
-    changes.put("batch", 12).put("micro-batches", microBatches).put("clip", 0.5);
+    changes.put("model", model).put("steps", STEPS).put("threads", 2).put("layers", 2);
+    changes.put("batch", 12).put("micro-batches", microBatches).put("warmup", 10);
     if (model.equals("unet")) {
-      // A bias before a norm has no gradient but rounding, which Adam would make whole steps of;
-      // and in f32 rounding decides which side of a relu some pixels fall.
-      changes
-          .put("layers", 2)
-          .put("hidden", 4)
-          .put("image", 24)
-          .put("optimizer", "sgd")
-          .put("dtype", "f64");
+      // In f32 two micro-batches instead of one on one device already come to other losses:
+      // rounding decides on which side of a rectifier some pixels fall.
+      changes.put("hidden", 4).put("image", 16).put("dtype", "f64");
     } else {
-      changes.put("layers", 2).put("hidden", 24).put("heads", 4).put("sequence", 12);
-      changes.put("vocabulary", 37).put("dropout", model.equals("gpt") ? 0.1 : 0);
+      changes.put("hidden", 24).put("heads", 4).put("sequence", 12).put("vocabulary", 37);
+      changes.put("dropout", model.equals("gpt") ? 0.1 : 0);
     }
     if (model.equals("moe")) {
       // Rounding must not flip a route.
@@ -131,9 +189,12 @@ class MeshTrainingTest {
       learner.initialize();
       double[] losses = new double[STEPS];
       var random = new Random(3);
+      var schedule = new Schedule(config.learningRate(), config.warmup(), config.steps());
       for (int step = 0; step < STEPS; step++) {
         losses[step] =
-            learner.step(step + 1, 1e-2, (_, input) -> fill(config, random, input)).loss();
+            learner
+                .step(step + 1, schedule.rate(step + 1), (_, input) -> fill(config, random, input))
+                .loss();
       }
       var parameters = new LinkedHashMap<String, double[]>();
       SequencedMap<String, TensorData> model = learner.model();
@@ -142,23 +203,41 @@ class MeshTrainingTest {
     }
   }
 
+  /** Data with something to learn: tokens that follow on each other, classes that go by place. */
   private static void fill(
       TrainConfig config, Random random, Function<String, MemorySegment> input) {
-    if (config.model().equals("unet")) {
-      MemorySegment images = input.apply("images");
-      for (long at = 0; at < images.byteSize(); at += 4) {
-        images.set(ValueLayout.JAVA_FLOAT, at, (float) random.nextGaussian());
+    switch (config.model()) {
+      case "unet" -> {
+        MemorySegment images = input.apply("images");
+        MemorySegment labels = input.apply("labels");
+        for (long i = 0; i < images.byteSize() / Float.BYTES; i++) {
+          int label = random.nextInt(4);
+          images.setAtIndex(
+              ValueLayout.JAVA_FLOAT, i, (float) (label - 1.5 + random.nextGaussian()));
+          labels.setAtIndex(ValueLayout.JAVA_LONG, i, label);
+        }
       }
-      whole(input.apply("labels"), random, 2);
-    } else {
-      whole(input.apply("tokens"), random, config.vocabulary());
-      whole(input.apply("targets"), random, config.vocabulary());
-    }
-  }
-
-  private static void whole(MemorySegment segment, Random random, int bound) {
-    for (long at = 0; at < segment.byteSize(); at += 8) {
-      segment.set(ValueLayout.JAVA_LONG, at, random.nextInt(bound));
+      case "mlp" -> {
+        MemorySegment points = input.apply("points");
+        MemorySegment labels = input.apply("labels");
+        for (long i = 0; i < labels.byteSize() / Long.BYTES; i++) {
+          double x = random.nextGaussian();
+          double y = random.nextGaussian();
+          points.setAtIndex(ValueLayout.JAVA_FLOAT, 2 * i, (float) x);
+          points.setAtIndex(ValueLayout.JAVA_FLOAT, 2 * i + 1, (float) y);
+          labels.setAtIndex(ValueLayout.JAVA_LONG, i, x * y > 0 ? 0 : x > 0 ? 1 : 2);
+        }
+      }
+      default -> {
+        MemorySegment tokens = input.apply("tokens");
+        MemorySegment targets = input.apply("targets");
+        for (long i = 0; i < tokens.byteSize() / Long.BYTES; i++) {
+          int token = random.nextInt(config.vocabulary());
+          tokens.setAtIndex(ValueLayout.JAVA_LONG, i, token);
+          targets.setAtIndex(
+              ValueLayout.JAVA_LONG, i, (5L * token + random.nextInt(2)) % config.vocabulary());
+        }
+      }
     }
   }
 
