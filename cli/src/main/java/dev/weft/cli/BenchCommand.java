@@ -69,9 +69,9 @@ final class BenchCommand implements Runnable {
     @Override
     public Integer call() {
       TrainConfig config = ConfigOptions.read(spec.commandLine());
-      if (profile && config.resolvedMesh().size() > 1) {
+      if (profile && (config.stages() > 1 || config.resolvedMesh().size() > 1)) {
         throw new UserException(
-            "--profile tells of one device: leave it or --mesh and --devices out");
+            "--profile tells of one device: leave it or --stages, --mesh and --devices out");
       }
       try (Learner session = Learner.open(config)) {
         session.initialize();

@@ -5,6 +5,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
+import dev.weft.core.program.Work;
 import dev.weft.engine.device.DeviceBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -124,11 +125,19 @@ final class LoadedStage {
     return programs.get(step);
   }
 
-  /** Floating point operations of all runs of the stage, on all its devices. */
+  /**
+   * Floating point operations of all runs of the stage, on all its devices, but for what is only
+   * made again.
+   */
   double flops() {
     double flops = 0;
-    for (GroupProgram program : programs) {
-      flops += program == null ? 0 : program.flops() * group.size();
+    for (int i = 0; i < programs.size(); i++) {
+      GroupProgram program = programs.get(i);
+      if (program != null
+          && stage.steps().get(i) instanceof Step.Run run
+          && stage.fragments().get(run.fragment()).work() != Work.RECOMPUTE) {
+        flops += program.flops() * group.size();
+      }
     }
     return flops;
   }
