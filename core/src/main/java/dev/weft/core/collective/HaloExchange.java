@@ -19,6 +19,7 @@ import java.util.List;
  * @param stride see {@link HaloRange}
  * @param low see {@link HaloRange}
  * @param dilation see {@link HaloRange}
+ * @param align see {@link HaloRange}
  * @param fill what stands outside of the tensor
  */
 public record HaloExchange(
@@ -30,6 +31,7 @@ public record HaloExchange(
     long stride,
     long low,
     long dilation,
+    long align,
     double fill)
     implements Moving {
   public HaloExchange {
@@ -46,11 +48,17 @@ public record HaloExchange(
         range.stride(),
         range.low(),
         range.dilation(),
+        range.align(),
         fill);
   }
 
   public HaloRange range() {
-    return new HaloRange(size, result, window, stride, low, dilation);
+    return new HaloRange(size, result, window, stride, low, dilation, align);
+  }
+
+  /** Whether any member needs elements of another. */
+  public boolean moves(TensorType input) {
+    return pieces(input).stream().anyMatch(Piece::moves);
   }
 
   @Override
@@ -81,7 +89,7 @@ public record HaloExchange(
     var pieces = new ArrayList<Piece>();
     for (int to = 0; to < members(); to++) {
       long begin = range.first(made.start(to));
-      long first = Math.max(0, begin);
+      long first = Math.max(0, range.needed(made.start(to)));
       long limit = Math.min(size, range.limit(made.start(to), made.length(to)));
       for (int from = 0; from < members(); from++) {
         long start = Math.max(first, held.start(from));

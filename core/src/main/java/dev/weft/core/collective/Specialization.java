@@ -49,7 +49,7 @@ public final class Specialization {
                   halo,
                   node.inputTypes(),
                   (builder, inputs) ->
-                      WindowSlice.of(halo.axes(), halo.dim(), halo.range(), halo.fill())
+                      WindowSlice.of(halo.axes(), halo.dim(), halo.range(), halo.fill(), false)
                           .on(builder, 0, inputs)));
       case Collective op when op.members() == 1 ->
           Optional.of(graph(op, node.inputTypes(), (_, inputs) -> inputs.getFirst()));

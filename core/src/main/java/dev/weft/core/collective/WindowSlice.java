@@ -9,7 +9,7 @@ import dev.weft.core.op.Tensor;
 import java.util.List;
 
 /**
- * What {@link HaloExchange} gives, from a dim that every device holds whole.
+ * What {@link HaloExchange} gives where nothing need be sent for it.
  *
  * @param dim the dim that the windowed op's result is cut along
  * @param size of the whole dim
@@ -18,7 +18,10 @@ import java.util.List;
  * @param stride see {@link HaloRange}
  * @param low see {@link HaloRange}
  * @param dilation see {@link HaloRange}
+ * @param align see {@link HaloRange}
  * @param fill what stands outside of the tensor
+ * @param cut whether the dim is cut over the axes, too, and every device has what it needs; else
+ *     every device holds it whole
  */
 public record WindowSlice(
     List<MeshAxis> axes,
@@ -29,13 +32,16 @@ public record WindowSlice(
     long stride,
     long low,
     long dilation,
-    double fill)
+    long align,
+    double fill,
+    boolean cut)
     implements Coordinated {
   public WindowSlice {
     axes = List.copyOf(axes);
   }
 
-  public static WindowSlice of(List<MeshAxis> axes, int dim, HaloRange range, double fill) {
+  public static WindowSlice of(
+      List<MeshAxis> axes, int dim, HaloRange range, double fill, boolean cut) {
     return new WindowSlice(
         axes,
         dim,
@@ -45,18 +51,21 @@ public record WindowSlice(
         range.stride(),
         range.low(),
         range.dilation(),
-        fill);
+        range.align(),
+        fill,
+        cut);
   }
 
   private HaloRange range() {
-    return new HaloRange(size, result, window, stride, low, dilation);
+    return new HaloRange(size, result, window, stride, low, dilation, align);
   }
 
   @Override
   public List<TensorType> infer(List<TensorType> inputs) {
     Check.count(this, inputs, 1);
     TensorType input = inputs.getFirst();
-    Check.require(input.size(dim) == size, this, inputs, "dim " + dim + " must be " + size);
+    long held = cut ? Tiles.of(size, axes).room() : size;
+    Check.require(input.size(dim) == held, this, inputs, "dim " + dim + " must be " + held);
     return List.of(input.with(input.shape().with(dim, range().width(Tiles.of(result, axes)))));
   }
 
@@ -65,13 +74,15 @@ public record WindowSlice(
     Tensor x = inputs.getFirst();
     Tiles made = Tiles.of(result, axes);
     long width = range().width(made);
-    long begin = range().first(made.start(tile));
-    long first = Math.clamp(begin, 0, size);
-    long limit = Math.clamp(begin + width, first, size);
+    Tiles held = Tiles.of(size, axes);
+    long length = cut ? held.length(tile) : size;
+    long begin = range().first(made.start(tile)) - (cut ? held.start(tile) : 0);
+    long first = Math.clamp(begin, 0, length);
+    long limit = Math.clamp(begin + width, first, length);
     long[] low = new long[x.rank()];
     long[] high = new long[x.rank()];
     low[dim] = Math.min(width, first - begin);
-    if (begin > size) {
+    if (begin > length) {
       low[dim] = 0;
     }
     high[dim] = width - (limit - first) - low[dim];

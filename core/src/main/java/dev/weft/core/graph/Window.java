@@ -32,6 +32,18 @@ public record Window(
     return size == 0 ? 0 : 1 + (size - 1) * windowDilation;
   }
 
+  /** After how many steps windows begin again at the same place between two elements. */
+  public long period() {
+    long a = stride;
+    long b = baseDilation;
+    while (b != 0) {
+      long rest = a % b;
+      a = b;
+      b = rest;
+    }
+    return baseDilation / a;
+  }
+
   /** How long a dim is once its elements are moved apart, without padding. */
   public long dilated(long elements) {
     return elements == 0 ? 0 : 1 + (elements - 1) * baseDilation;

@@ -7,6 +7,7 @@ import dev.weft.core.cluster.Tiles;
 import dev.weft.core.collective.HaloExchange;
 import dev.weft.core.collective.HaloRange;
 import dev.weft.core.collective.MaskPadding;
+import dev.weft.core.collective.StepSlice;
 import dev.weft.core.collective.WindowSlice;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
@@ -96,7 +97,7 @@ final class SplitOps {
       Value local = mask(whole.orElse(converted.get(i)), i, links);
       inputs.add(halo(local, i, links, whole.isPresent()));
     }
-    List<TensorType> outputs = localOutputs();
+    List<TensorType> outputs = computed(localOutputs(), links);
     Optional<String> own = ownFactor();
     if (own.isPresent()) {
       return splitItself(body.builder(), own.get(), inputs, outputs);
@@ -123,7 +124,7 @@ final class SplitOps {
               + ", expected "
               + outputs);
     }
-    return made;
+    return ownSteps(made, links);
   }
 
   /** The inputs with what counts for nothing behind the ends of short tiles. */
@@ -221,6 +222,43 @@ final class SplitOps {
     return link != null && link.bases().contains(new Windowed.Place(input, dim));
   }
 
+  /** The types of local outputs with the steps that devices compute early. */
+  private List<TensorType> computed(List<TensorType> outputs, Map<String, Windowed.Link> links) {
+    var types = new ArrayList<>(outputs);
+    links.forEach(
+        (factor, link) -> {
+          long steps = range(link).steps(Tiles.of(range(link).result(), axes(factor)));
+          for (Windowed.Place place : link.results()) {
+            TensorType type = types.get(place.tensor());
+            types.set(place.tensor(), type.with(type.shape().with(place.dim(), steps)));
+          }
+        });
+    return types;
+  }
+
+  private List<Value> ownSteps(List<Value> made, Map<String, Windowed.Link> links) {
+    var own = new ArrayList<>(made);
+    links.forEach(
+        (factor, link) -> {
+          HaloRange range = range(link);
+          Tiles tiles = Tiles.of(range.result(), axes(factor));
+          if (range.steps(tiles) == tiles.room()) {
+            return;
+          }
+          for (Windowed.Place place : link.results()) {
+            var op = new StepSlice(axes(factor), place.dim(), range.result(), range.align());
+            String name = node.output(place.tensor()).name();
+            own.set(place.tensor(), body.once(op, own.get(place.tensor()), name));
+          }
+        });
+    return own;
+  }
+
+  private HaloRange range(Windowed.Link link) {
+    Windowed.Place base = link.bases().getFirst();
+    return range(link, base.tensor(), base.dim());
+  }
+
   private HaloRange range(Windowed.Link link, int input, int dim) {
     Window window = link.window();
     long steps =
@@ -233,7 +271,9 @@ final class SplitOps {
         window.span(),
         window.stride(),
         window.padLow(),
-        window.baseDilation());
+        window.baseDilation(),
+        // An operand with an element for each step has none for the steps before its tile.
+        link.steps().isEmpty() ? window.period() : 1);
   }
 
   private long size(Windowed.Place place, boolean output) {
@@ -244,10 +284,9 @@ final class SplitOps {
 
   /** The window of a tile: the same on every device, for {@link #haloPrice} has seen to that. */
   private Window localWindow(String factor, Windowed.Link link) {
-    Windowed.Place base = link.bases().getFirst();
-    HaloRange range = range(link, base.tensor(), base.dim());
+    HaloRange range = range(link);
     Tiles tiles = Tiles.of(range.result(), axes(factor));
-    return link.window().part(0, tiles.room(), range.first(0), range.width(tiles));
+    return link.window().part(0, range.steps(tiles), range.first(0), range.width(tiles));
   }
 
   /** The operand in the layout needed, but whole along its windowed dims: nothing need be sent. */
@@ -276,7 +315,7 @@ final class SplitOps {
       Windowed.Link link = entry.getValue();
       for (Windowed.Place base : link.bases()) {
         if (base.tensor() == input) {
-          Op op = haloOp(entry.getKey(), link, input, base.dim(), whole);
+          Op op = haloOp(entry.getKey(), link, input, base.dim(), whole, fetched.type());
           fetched = body.once(op, fetched, node.input(input).name());
           partitioner.explain(
               fetched,
@@ -291,12 +330,17 @@ final class SplitOps {
     return fetched;
   }
 
-  private Op haloOp(String factor, Windowed.Link link, int input, int dim, boolean whole) {
+  private Op haloOp(
+      String factor, Windowed.Link link, int input, int dim, boolean whole, TensorType local) {
     HaloRange range = range(link, input, dim);
     double outside = ((Windowed) node.op()).outside(input);
-    return whole
-        ? WindowSlice.of(axes(factor), dim, range, outside)
-        : HaloExchange.of(axes(factor), dim, range, outside);
+    if (whole) {
+      return WindowSlice.of(axes(factor), dim, range, outside, false);
+    }
+    var exchange = HaloExchange.of(axes(factor), dim, range, outside);
+    return exchange.moves(local)
+        ? exchange
+        : WindowSlice.of(axes(factor), dim, range, outside, true);
   }
 
   private Optional<Double> haloPrice() {
@@ -329,10 +373,12 @@ final class SplitOps {
               return Optional.empty();
             }
           }
-          var op = (HaloExchange) haloOp(entry.getKey(), link, input, base.dim(), false);
+          Op op = haloOp(entry.getKey(), link, input, base.dim(), false, local);
           boolean known =
               first && body.madeOf(op, node.input(input), inputLayouts.get(input)).isPresent();
-          price += known || whole ? 0 : Resharding.price(op.bytesSent(local), 1);
+          if (!known && !whole && op instanceof HaloExchange exchange) {
+            price += Resharding.price(exchange.bytesSent(local), 1);
+          }
           local = op.infer(List.of(local)).getFirst();
           first = false;
         }

@@ -81,7 +81,7 @@ final class SpecializationTest {
         long stride = 1 + random.nextInt(2);
         long result = 1 + random.nextInt(8);
         var range = new HaloRange(x.size(0), result, window, stride, low, 1);
-        yield Tensor.one(WindowSlice.of(axes, 0, range, 7), x);
+        yield Tensor.one(WindowSlice.of(axes, 0, range, 7, false), x);
       }
       case 3 -> {
         long size = x.size(0) * Tiles.of(1, axes).count() - random.nextInt((int) x.size(0));

@@ -55,7 +55,7 @@ class MeshTrainingTest {
   /** Losses by step, and the parameters at the end. */
   private record Outcome(double[] losses, Map<String, double[]> parameters) {}
 
-  private static final Map<String, Outcome> ALONE = new HashMap<>();
+  private static final Map<String, Outcome> TRAINED = new HashMap<>();
 
   @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches")
   @CsvSource(
@@ -92,10 +92,8 @@ class MeshTrainingTest {
   }
 
   private static void check(String model, String mesh, int zero, int microBatches) {
-    Outcome alone =
-        ALONE.computeIfAbsent(
-            model + " " + microBatches, _ -> train(config(model, microBatches), false));
-    Outcome together = train(on(config(model, microBatches), mesh, zero), true);
+    Outcome alone = trained(config(model, microBatches), false);
+    Outcome together = trained(on(config(model, microBatches), mesh, zero), true);
     assertTrue(alone.losses[STEPS - 1] < alone.losses[0] - 0.01, "it learns nothing");
     for (int step = 0; step < STEPS; step++) {
       assertEquals(
@@ -128,7 +126,7 @@ class MeshTrainingTest {
   }
 
   @ParameterizedTest
-  @CsvSource(delimiter = '|', value = "gpt | data=2,model=2 | 1")
+  @CsvSource(delimiter = '|', value = "gpt | data=2,model=2 | 0")
   void twiceTheSameIsTheSame(String model, String mesh, int zero) {
     repeat(model, mesh, zero);
   }
@@ -151,7 +149,7 @@ class MeshTrainingTest {
 
   private static void repeat(String model, String mesh, int zero) {
     TrainConfig config = on(config(model, 2), mesh, zero);
-    Outcome first = train(config, true);
+    Outcome first = trained(config, true);
     Outcome second = train(config, true);
     assertArrayEquals(first.losses, second.losses, 0);
     first.parameters.forEach(
@@ -181,6 +179,17 @@ class MeshTrainingTest {
       changes.put("dtype", "f64").put("experts", 4);
     }
     return TrainConfig.defaultsOf(model).with(changes, "the test");
+  }
+
+  /** What a training came to that other tests ask for, too. */
+  private static Outcome trained(TrainConfig config, boolean together) {
+    String key = config.toTree() + " " + together;
+    Outcome known = TRAINED.get(key);
+    if (known == null) {
+      known = train(config, together);
+      TRAINED.put(key, known);
+    }
+    return known;
   }
 
   private static Outcome train(TrainConfig config, boolean together) {

@@ -240,7 +240,7 @@ final class RandomPrograms {
                   .broadcast(x.shape(), List.of()));
       case 6 -> {
         var range = new HaloRange(x.size(dim), 1 + random.nextInt(6), 2, 1, 1, 1);
-        yield Tensor.one(WindowSlice.of(axes, dim, range, 2), x);
+        yield Tensor.one(WindowSlice.of(axes, dim, range, 2, false), x);
       }
       case 7 -> Tensor.one(new TileSlice(axes, dim), x);
       case 8 -> {
