@@ -64,7 +64,8 @@ final class ConfigOptions {
               "recompute",
               "what is made again for the backward: none, full, fraction=0.5, stage-aware=0.6"),
           Map.entry("recompute-timing", "early, or inline: when the cotangents have arrived"),
-          Map.entry("zero", "ZeRO stage 0 to 3: what is split over data besides the batch"));
+          Map.entry("zero", "ZeRO stage 0 to 3: what is split over data besides the batch"),
+          Map.entry("bucket-bytes", "most gradients that one collective reduces, like 1MiB"));
 
   private ConfigOptions() {}
 

@@ -37,7 +37,8 @@ public record AllGather(List<MeshAxis> axes, int dim, long size) implements Movi
   }
 
   @Override
-  public long bytesSent(TensorType input) {
+  public long bytesSent(List<TensorType> inputs) {
+    TensorType input = inputs.getFirst();
     long result = input.with(input.shape().with(dim, size)).bytes();
     return (members() - 1) * result / members();
   }

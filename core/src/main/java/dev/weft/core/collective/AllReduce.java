@@ -24,7 +24,8 @@ public record AllReduce(List<MeshAxis> axes, Folding folding) implements Reducin
   }
 
   @Override
-  public long bytesSent(TensorType input) {
+  public long bytesSent(List<TensorType> inputs) {
+    TensorType input = inputs.getFirst();
     return 2 * (members() - 1) * input.bytes() / members();
   }
 }

@@ -40,7 +40,8 @@ public record AllToAll(List<MeshAxis> axes, int split, int concat, long size) im
   }
 
   @Override
-  public long bytesSent(TensorType input) {
+  public long bytesSent(List<TensorType> inputs) {
+    TensorType input = inputs.getFirst();
     return (members() - 1) * input.bytes() / members();
   }
 

@@ -9,10 +9,10 @@ import java.util.List;
 
 /**
  * An op that the devices of a group compute together: those that differ only along its axes,
- * numbered row-major over them. It has one input and one output on every device; all devices of a
- * group come to it with equal types.
+ * numbered row-major over them. It has as many outputs as inputs, one unless it is a {@link
+ * Bucket}; all devices of a group come to it with equal types.
  */
-public sealed interface Collective extends Op permits Reducing, Moving {
+public sealed interface Collective extends Op permits Reducing, Moving, Bucket {
   /** What users call it. */
   enum Kind {
     ALL_REDUCE("all-reduce"),
@@ -42,9 +42,14 @@ public sealed interface Collective extends Op permits Reducing, Moving {
    * Bytes that one device sends to do this once, on a ring; for a permute those of the busiest
    * device.
    *
-   * @param input the type of the input on every device
+   * @param inputs the types of the inputs on every device
    */
-  long bytesSent(TensorType input);
+  long bytesSent(List<TensorType> inputs);
+
+  /** The same for a collective of one tensor. */
+  default long bytesSent(TensorType input) {
+    return bytesSent(List.of(input));
+  }
 
   /** How many devices take part. */
   default int members() {
@@ -63,6 +68,6 @@ public sealed interface Collective extends Op permits Reducing, Moving {
 
   @Override
   default Cost cost(List<TensorType> inputs) {
-    return new Cost(0, 2.0 * inputs.getFirst().bytes());
+    return new Cost(0, 2.0 * inputs.stream().mapToLong(TensorType::bytes).sum());
   }
 }

@@ -77,7 +77,8 @@ public record HaloExchange(
   }
 
   @Override
-  public long bytesSent(TensorType input) {
+  public long bytesSent(List<TensorType> inputs) {
+    TensorType input = inputs.getFirst();
     return Moving.busiest(pieces(input), members(), input);
   }
 

@@ -59,7 +59,8 @@ public record Permute(List<MeshAxis> axes, Shape shape, Spec from, Spec to) impl
   }
 
   @Override
-  public long bytesSent(TensorType input) {
+  public long bytesSent(List<TensorType> inputs) {
+    TensorType input = inputs.getFirst();
     return Moving.busiest(pieces(input), members(), input);
   }
 

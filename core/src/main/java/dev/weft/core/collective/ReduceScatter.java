@@ -35,7 +35,8 @@ public record ReduceScatter(List<MeshAxis> axes, int dim, Folding folding) imple
   }
 
   @Override
-  public long bytesSent(TensorType input) {
+  public long bytesSent(List<TensorType> inputs) {
+    TensorType input = inputs.getFirst();
     return (members() - 1) * input.bytes() / members();
   }
 }

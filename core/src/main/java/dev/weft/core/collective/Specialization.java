@@ -42,29 +42,31 @@ public final class Specialization {
               graph(
                   op,
                   node.inputTypes(),
-                  (builder, inputs) -> op.on(builder, mesh.tile(device, op.axes()), inputs)));
+                  (builder, inputs) ->
+                      List.of(op.on(builder, mesh.tile(device, op.axes()), inputs))));
       case HaloExchange halo when halo.members() == 1 ->
           Optional.of(
               graph(
                   halo,
                   node.inputTypes(),
                   (builder, inputs) ->
-                      WindowSlice.of(halo.axes(), halo.dim(), halo.range(), halo.fill(), false)
-                          .on(builder, 0, inputs)));
+                      List.of(
+                          WindowSlice.of(halo.axes(), halo.dim(), halo.range(), halo.fill(), false)
+                              .on(builder, 0, inputs))));
       case Collective op when op.members() == 1 ->
-          Optional.of(graph(op, node.inputTypes(), (_, inputs) -> inputs.getFirst()));
+          Optional.of(graph(op, node.inputTypes(), (_, inputs) -> inputs));
       default -> Optional.empty();
     };
   }
 
   private static Graph graph(
-      Op op, List<TensorType> types, BiFunction<Builder, List<Tensor>, Tensor> meaning) {
+      Op op, List<TensorType> types, BiFunction<Builder, List<Tensor>, List<Tensor>> meaning) {
     var builder = new Builder(op.name());
     var inputs = new ArrayList<Tensor>();
     for (int i = 0; i < types.size(); i++) {
       inputs.add(new Tensor(builder, builder.input("x" + i, types.get(i), Graph.Kind.DATA)));
     }
-    builder.output(meaning.apply(builder, inputs).value());
+    meaning.apply(builder, inputs).forEach(result -> builder.output(result.value()));
     return builder.build();
   }
 }

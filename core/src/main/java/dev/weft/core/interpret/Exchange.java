@@ -2,6 +2,7 @@ package dev.weft.core.interpret;
 
 import dev.weft.core.cluster.Tiles;
 import dev.weft.core.collective.AllReduce;
+import dev.weft.core.collective.Bucket;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.collective.Moving;
 import dev.weft.core.collective.Piece;
@@ -20,7 +21,7 @@ final class Exchange {
 
   private Exchange() {}
 
-  /** The results of all members for their inputs, in the order of the group. */
+  /** The results of all members of a collective of one tensor, in the order of the group. */
   static List<Literal> run(Collective collective, List<Literal> inputs) {
     return switch (collective) {
       case AllReduce op -> {
@@ -29,6 +30,7 @@ final class Exchange {
       }
       case ReduceScatter op -> scatter(op, fold(op, inputs));
       case Moving op -> move(op, inputs);
+      case Bucket _ -> throw new IllegalArgumentException("a bucket is exchanged part by part");
     };
   }
 

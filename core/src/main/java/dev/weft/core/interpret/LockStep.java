@@ -5,6 +5,7 @@ import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.Tiles;
 import dev.weft.core.collective.AllReduce;
+import dev.weft.core.collective.Bucket;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.collective.Coordinated;
 import dev.weft.core.graph.Builder;
@@ -191,6 +192,13 @@ public final class LockStep {
 
   private List<List<Literal>> apply(Node node, List<List<Literal>> inputs) {
     return switch (node.op()) {
+      case Bucket bucket -> {
+        var results = new ArrayList<List<Literal>>();
+        for (int i = 0; i < inputs.size(); i++) {
+          results.add(exchange(bucket.parts().get(i), inputs.get(i)));
+        }
+        yield results;
+      }
       case Collective collective -> List.of(exchange(collective, inputs.getFirst()));
       case Repeat repeat -> repeat(repeat, inputs);
       default -> {

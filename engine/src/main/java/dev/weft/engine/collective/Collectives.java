@@ -4,6 +4,7 @@ import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.TensorType;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * How one program of one device computes together with the same program of others. Who the others
@@ -16,7 +17,8 @@ public interface Collectives {
   Collectives NONE =
       new Collectives() {
         @Override
-        public Exchange prepare(Call call, MemorySegment input, MemorySegment output) {
+        public Exchange prepare(
+            Call call, List<MemorySegment> inputs, List<MemorySegment> outputs) {
           throw new IllegalStateException(
               call.name() + " needs other devices, and the program was loaded for one");
         }
@@ -34,19 +36,23 @@ public interface Collectives {
    * @param number counts the collectives of a program from 0; the same on all devices
    * @param name what to call it in messages
    * @param op what is done; its axes say with whom
-   * @param input the type of the input, dense, the same on all devices
+   * @param inputs the types of the inputs, dense, the same on all devices
    * @param kind whose memory it is
    */
-  record Call(int number, String name, Collective op, TensorType input, DeviceKind kind) {}
+  record Call(int number, String name, Collective op, List<TensorType> inputs, DeviceKind kind) {
+    public Call {
+      inputs = List.copyOf(inputs);
+    }
+  }
 
   /**
    * Gets ready for a collective, to be done as often as the program runs.
    *
-   * @param input dense, row-major; other devices read it from {@code begin} to {@code await}
-   * @param output dense, row-major; other devices write it meanwhile. The same memory as the input,
-   *     or none of it; the same only for an all-reduce.
+   * @param inputs dense, row-major; other devices read them from {@code begin} to {@code await}
+   * @param outputs dense, row-major; other devices write them meanwhile. The same memory as the
+   *     input of the same number, or of none; the same only for an all-reduce.
    */
-  Exchange prepare(Call call, MemorySegment input, MemorySegment output);
+  Exchange prepare(Call call, List<MemorySegment> inputs, List<MemorySegment> outputs);
 
   /**
    * Looks whether the program shall go on; asked between steps.
@@ -61,7 +67,7 @@ public interface Collectives {
   /** A prepared collective. */
   interface Exchange {
     /**
-     * Says that the input is there and the output may be written. Returns at once: what follows
+     * Says that the inputs are there and the outputs may be written. Returns at once: what follows
      * runs beside the exchange.
      *
      * @throws RuntimeException if another device has failed
@@ -69,7 +75,7 @@ public interface Collectives {
     void begin();
 
     /**
-     * Waits until the output is there and nobody reads the input any more.
+     * Waits until the outputs are there and nobody reads the inputs any more.
      *
      * @throws RuntimeException if another device has failed, or does not come, naming it
      */

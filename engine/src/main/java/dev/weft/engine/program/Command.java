@@ -45,7 +45,7 @@ sealed interface Command {
       implements Command {}
 
   /**
-   * The beginning of a collective, whose input and output are dense.
+   * The beginning of a collective, whose inputs and outputs are dense.
    *
    * @param number counts the program's collectives in the order of its graph
    */
@@ -53,12 +53,12 @@ sealed interface Command {
       String origin,
       int number,
       dev.weft.core.collective.Collective op,
-      Operand target,
-      Operand source)
+      List<Operand> targets,
+      List<Operand> sources)
       implements Command {}
 
   /** The end of a collective. */
-  record Await(String origin, int number, Operand target) implements Command {}
+  record Await(String origin, int number, List<Operand> targets) implements Command {}
 
   /** An argument of a call, placed. */
   sealed interface Slot {

@@ -25,8 +25,8 @@ final class CommandText {
       case Command.RandomBits bits -> text("random bits", bits.target());
       case Command.Dynamic dynamic ->
           text(dynamic.update() ? "dynamic update" : "dynamic slice", dynamic.part());
-      case Command.Begin begin -> text("begin " + begin.op().kind(), begin.source());
-      case Command.Await await -> text("await a collective", await.target());
+      case Command.Begin begin -> text("begin " + begin.op().kind(), begin.sources().getFirst());
+      case Command.Await await -> text("await a collective", await.targets().getFirst());
     };
   }
 

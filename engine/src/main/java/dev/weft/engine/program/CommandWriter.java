@@ -75,16 +75,20 @@ final class CommandWriter {
   private void writeCollective(Collective collective) {
     int number = placement.number(item);
     int end = placement.end(position);
-    Operand target = item.outputs().getFirst().operand();
-    Operand given = item.inputs().getFirst().operand();
-    Operand source = dense(given);
-    if (source != given) {
-      source.buffer().live(end - 1);
+    List<Operand> targets = item.outputs().stream().map(Flat::operand).toList();
+    var sources = new ArrayList<Operand>();
+    for (Flat input : item.inputs()) {
+      Operand given = input.operand();
+      Operand source = dense(given);
+      if (source != given) {
+        source.buffer().live(end - 1);
+      }
+      sources.add(source);
     }
-    emit(new Command.Begin(item.name(), number, collective, target, source));
+    emit(new Command.Begin(item.name(), number, collective, targets, sources));
     pending
         .computeIfAbsent(end, _ -> new ArrayList<>())
-        .add(new Command.Await(item.name(), number, target));
+        .add(new Command.Await(item.name(), number, targets));
   }
 
   private void writeItem() {
@@ -352,8 +356,12 @@ final class CommandWriter {
       case Command.Subtract subtract ->
           List.of(subtract.target(), subtract.left(), subtract.right());
       case Command.Fill fill -> List.of(fill.target());
-      case Command.Begin begin -> List.of(begin.target(), begin.source());
-      case Command.Await await -> List.of(await.target());
+      case Command.Begin begin -> {
+        var all = new ArrayList<>(begin.targets());
+        all.addAll(begin.sources());
+        yield all;
+      }
+      case Command.Await await -> await.targets();
       case Command.RandomBits bits -> {
         var all = new ArrayList<>(bits.key());
         all.add(bits.target());

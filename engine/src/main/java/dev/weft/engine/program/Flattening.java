@@ -2,6 +2,7 @@ package dev.weft.engine.program;
 
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.collective.AllReduce;
+import dev.weft.core.collective.Bucket;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
@@ -239,7 +240,18 @@ final class Flattening {
    * No calls: other devices take part. Each part of a sum is read and written by one thread only.
    */
   private static Kernel kernel(Collective collective) {
-    return collective instanceof AllReduce ? Kernel.of().sharing(0, 0) : Kernel.of();
+    Kernel kernel = Kernel.of();
+    if (collective instanceof AllReduce) {
+      return kernel.sharing(0, 0);
+    }
+    if (collective instanceof Bucket bucket) {
+      for (int i = 0; i < bucket.dims().size(); i++) {
+        if (bucket.dims().get(i) == Bucket.WHOLE) {
+          kernel = kernel.sharing(i, i);
+        }
+      }
+    }
+    return kernel;
   }
 
   private static boolean isKnown(Flat flat) {

@@ -95,10 +95,14 @@ final class Linker {
   }
 
   private Step begin(Command.Begin begin) {
-    var input = new TensorType(begin.source().dtype(), begin.source().shape());
-    var call = new Collectives.Call(begin.number(), begin.origin(), begin.op(), input, kind);
+    List<TensorType> inputs =
+        begin.sources().stream().map(o -> new TensorType(o.dtype(), o.shape())).toList();
+    var call = new Collectives.Call(begin.number(), begin.origin(), begin.op(), inputs, kind);
     Collectives.Exchange exchange =
-        collectives.prepare(call, dense(begin.source()), dense(begin.target()));
+        collectives.prepare(
+            call,
+            begin.sources().stream().map(this::dense).toList(),
+            begin.targets().stream().map(this::dense).toList());
     exchanges.put(begin.number(), exchange);
     return exchange::begin;
   }

@@ -1,14 +1,12 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.cluster.DeviceKind;
-import dev.weft.core.collective.Reducing;
+import dev.weft.core.collective.Hoisting;
 import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.op.Composite;
 import dev.weft.core.op.Expansion;
-import dev.weft.core.op.Repeat;
-import java.util.ArrayList;
 import java.util.function.UnaryOperator;
 
 /**
@@ -31,30 +29,7 @@ public record Lowered(Graph graph, double flops) {
             node ->
                 node.op() instanceof Composite
                     && node.op().kernels(kind, node.inputTypes()).isEmpty());
-    return new Lowered(hoisted(Optimize.optimize(expanded)), flops);
-  }
-
-  /**
-   * Lets sums over devices begin as soon as there is something to sum. What is there from the start
-   * is summed where the graph says so.
-   */
-  private static Graph hoisted(Graph graph) {
-    var nodes = new ArrayList<Node>();
-    for (Node node : graph.nodes()) {
-      int position = nodes.size();
-      if (node.op() instanceof Reducing) {
-        while (position > 0 && !nodes.get(position - 1).outputs().contains(node.input(0))) {
-          position--;
-        }
-        nodes.add(position == 0 ? nodes.size() : position, node);
-      } else if (node.op() instanceof Repeat repeat) {
-        Repeat inner = repeat.withBody(hoisted(repeat.body()));
-        nodes.add(new Node(inner, node.inputs(), node.outputs(), node.origin()));
-      } else {
-        nodes.add(node);
-      }
-    }
-    return new Graph(graph.name(), graph.inputs(), nodes, graph.outputs());
+    return new Lowered(Hoisting.apply(Optimize.optimize(expanded)), flops);
   }
 
   /** What a pass makes of the graph. */

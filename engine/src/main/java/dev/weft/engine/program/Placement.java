@@ -60,6 +60,7 @@ final class Placement {
     var placement = new Placement(kind, flattening);
     placement.fuseSums(flattening.outputs());
     placement.makePartsInStacks(flattening.outputs());
+    placement.reduceInPlace(flattening.outputs());
     placement.order(flattening.outputs());
     Map<DeviceBuffer, Buffer> buffers = new HashMap<>();
     for (Graph.Input input : graph.inputs()) {
@@ -219,6 +220,66 @@ final class Placement {
     items.addAll(kept);
   }
 
+  /**
+   * Lets what is summed over devices be made where the sum stays, in a stack or an output, so that
+   * no other memory is held until the collective ends; also what it is made of by adding onto.
+   */
+  private void reduceInPlace(List<Flat> outputs) {
+    Map<Flat, Item> makers = new HashMap<>();
+    Map<Flat, Item> lastReader = new HashMap<>();
+    Map<Flat, Item> exchange = new HashMap<>();
+    for (Item item : items) {
+      item.outputs().forEach(o -> makers.put(o.base, item));
+      for (Flat read : item.reads()) {
+        lastReader.put(read.base, item);
+        if (item.isCollective()) {
+          exchange.put(read.base, item);
+        }
+      }
+    }
+    Set<Flat> returned = new HashSet<>();
+    outputs.forEach(o -> returned.add(o.base));
+    for (Item item : items.reversed()) {
+      for (int index = 0; index < item.outputs().size(); index++) {
+        Flat output = item.outputs().get(index);
+        boolean stays =
+            output.base.alias != null || item.isCollective() && returned.contains(output);
+        if (!stays || output.isView()) {
+          continue;
+        }
+        for (Flat candidate : worksOn(item, index)) {
+          long uses = item.reads().stream().filter(r -> r.base == candidate.base).count();
+          if (!candidate.isView()
+              && candidate.alias == null
+              && makers.containsKey(candidate)
+              && !returned.contains(candidate)
+              && lastReader.get(candidate) == item
+              && exchange.getOrDefault(candidate, item) == item
+              && uses == 1
+              && candidate.type.equals(output.type)) {
+            candidate.alias = output;
+            break;
+          }
+        }
+      }
+    }
+  }
+
+  /** What an item would have to copy, or hold longer, if its output lay elsewhere. */
+  private static List<Flat> worksOn(Item item, int index) {
+    var candidates = new ArrayList<Flat>();
+    for (Kernel.Pair pair :
+        item.isCollective() ? item.kernel().shares() : item.kernel().mutates()) {
+      if (pair.output() == index) {
+        candidates.add(item.inputs().get(pair.input()));
+      }
+    }
+    if (item.base() != null) {
+      candidates.add(item.base());
+    }
+    return candidates;
+  }
+
   private void order(List<Flat> outputs) {
     ends = new int[items.size()];
     for (int position = 0; position < items.size(); position++) {
@@ -240,12 +301,12 @@ final class Placement {
 
   /** The first item that reads what a collective makes; one behind the last if none does. */
   private int firstReader(int collective) {
-    Flat made = items.get(collective).outputs().getFirst();
-    long[] region = made.range();
     for (int position = collective + 1; position < items.size(); position++) {
       for (Flat read : items.get(position).reads()) {
-        if (read.root() == made.root() && overlap(read.range(), region)) {
-          return position;
+        for (Flat made : items.get(collective).outputs()) {
+          if (read.root() == made.root() && overlap(read.range(), made.range())) {
+            return position;
+          }
         }
       }
     }
@@ -340,10 +401,12 @@ final class Placement {
       }
       if (item.isCollective()) {
         // Other devices read the operand until the end; nothing may take its place before.
-        Flat read = item.inputs().getFirst().root();
-        read.lastRead = Math.max(read.lastRead, ends[position]);
-        if (read.place != null && read.place.buffer().isScratch()) {
-          read.place.buffer().live(ends[position] - 1);
+        for (Flat input : item.inputs()) {
+          Flat read = input.root();
+          read.lastRead = Math.max(read.lastRead, ends[position]);
+          if (read.place != null && read.place.buffer().isScratch()) {
+            read.place.buffer().live(ends[position] - 1);
+          }
         }
       }
     }

@@ -29,7 +29,7 @@ final class Targets {
       case Command.Fill fill -> List.of(fill.target());
       case Command.RandomBits bits -> List.of(bits.target());
       case Command.Begin _ -> List.of();
-      case Command.Await await -> List.of(await.target());
+      case Command.Await await -> await.targets();
       case Command.Dynamic dynamic -> List.of(dynamic.update() ? dynamic.whole() : dynamic.part());
     };
   }

@@ -123,14 +123,14 @@ public final class EmbeddedTransport implements AutoCloseable {
     }
 
     @Override
-    public Exchange prepare(Call call, MemorySegment input, MemorySegment output) {
+    public Exchange prepare(Call call, List<MemorySegment> inputs, List<MemorySegment> outputs) {
       int[] group = mesh.group(device, call.op().axes());
       Meeting meeting =
           meetings.computeIfAbsent(
               new Place(call.number(), group[0]),
               _ -> new Meeting(EmbeddedTransport.this, call, group));
       meeting.require(call, device);
-      return meeting.join(device, input, output);
+      return meeting.join(device, inputs, outputs);
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.weft.runtime.collective;
 import dev.weft.engine.collective.Collectives;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -36,47 +37,51 @@ final class Meeting {
     this.transport = transport;
     this.call = call;
     this.group = group;
-    this.transfer = Transfer.of(call.op(), call.input());
-    this.sent = call.op().bytesSent(call.input());
+    this.transfer = Transfer.of(call.op(), call.inputs());
+    this.sent = call.op().bytesSent(call.inputs());
     this.current = new Round();
   }
 
   /** Refuses a member that comes for something else. */
   void require(Collectives.Call other, int device) {
-    if (!call.op().equals(other.op()) || !call.input().equals(other.input())) {
+    if (!call.op().equals(other.op()) || !call.inputs().equals(other.inputs())) {
       throw new IllegalStateException(
           "devices run different programs: %s comes to %s of %s, others of its group to %s of %s"
               .formatted(
-                  transport.name(device), other.name(), other.input(), call.name(), call.input()));
+                  transport.name(device),
+                  other.name(),
+                  other.inputs(),
+                  call.name(),
+                  call.inputs()));
     }
   }
 
   /** One member's part. */
-  Collectives.Exchange join(int device, MemorySegment input, MemorySegment output) {
+  Collectives.Exchange join(int device, List<MemorySegment> inputs, List<MemorySegment> outputs) {
     int place = 0;
     while (group[place] != device) {
       place++;
     }
-    return new Member(place, input, output);
+    return new Member(place, inputs, outputs);
   }
 
   /** A member's end of the meeting. */
   private final class Member implements Collectives.Exchange {
     private final int place;
-    private final MemorySegment input;
-    private final MemorySegment output;
+    private final List<MemorySegment> inputs;
+    private final List<MemorySegment> outputs;
     private Round round = current;
 
-    Member(int place, MemorySegment input, MemorySegment output) {
+    Member(int place, List<MemorySegment> inputs, List<MemorySegment> outputs) {
       this.place = place;
-      this.input = input;
-      this.output = output;
+      this.inputs = inputs;
+      this.outputs = outputs;
     }
 
     @Override
     public void begin() {
       transport.check();
-      round = arrive(place, input, output);
+      round = arrive(place, inputs, outputs);
     }
 
     @Override
@@ -85,13 +90,15 @@ final class Meeting {
     }
   }
 
-  private Round arrive(int place, MemorySegment input, MemorySegment output) {
+  private Round arrive(int place, List<MemorySegment> inputs, List<MemorySegment> outputs) {
     Round round;
     boolean last;
     synchronized (this) {
       round = current;
-      round.inputs[place] = input;
-      round.outputs[place] = output;
+      for (int tensor = 0; tensor < inputs.size(); tensor++) {
+        round.inputs[tensor][place] = inputs.get(tensor);
+        round.outputs[tensor][place] = outputs.get(tensor);
+      }
       round.began[place] = System.nanoTime();
       last = ++round.arrived == group.length;
       if (last) {
@@ -106,8 +113,8 @@ final class Meeting {
 
   /** One time that the collective is done. */
   private final class Round implements Runnable {
-    private final MemorySegment[] inputs = new MemorySegment[group.length];
-    private final MemorySegment[] outputs = new MemorySegment[group.length];
+    private final MemorySegment[][] inputs = new MemorySegment[call.inputs().size()][group.length];
+    private final MemorySegment[][] outputs = new MemorySegment[call.inputs().size()][group.length];
     private final long[] began = new long[group.length];
     private final AtomicInteger next = new AtomicInteger();
     private final AtomicInteger left = new AtomicInteger(transfer.tasks());
@@ -198,7 +205,7 @@ final class Meeting {
       var missing = new ArrayList<String>();
       synchronized (Meeting.this) {
         for (int place = 0; place < group.length; place++) {
-          if (inputs[place] == null) {
+          if (inputs[0][place] == null) {
             missing.add(transport.name(group[place]));
           }
         }

@@ -2,10 +2,12 @@ package dev.weft.runtime.collective;
 
 import dev.weft.core.cluster.Tiles;
 import dev.weft.core.collective.AllReduce;
+import dev.weft.core.collective.Bucket;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.collective.Moving;
 import dev.weft.core.collective.Piece;
 import dev.weft.core.collective.ReduceScatter;
+import dev.weft.core.collective.Reducing;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
@@ -33,33 +35,46 @@ final class Transfer {
     void run(MemorySegment[] inputs, MemorySegment[] outputs);
   }
 
-  private final List<Task> tasks = new ArrayList<>();
+  /**
+   * A task.
+   *
+   * @param tensor which of the collective's tensors it works on
+   */
+  private record Part(int tensor, Task task) {}
+
+  private final List<Part> tasks = new ArrayList<>();
+  private int tensor;
   private long bytes;
 
   private Transfer() {}
 
   /** The work of one collective. */
-  static Transfer of(Collective collective, TensorType input) {
+  static Transfer of(Collective collective, List<TensorType> inputs) {
     var transfer = new Transfer();
+    if (collective instanceof Bucket bucket) {
+      for (Reducing part : bucket.parts()) {
+        transfer.add(part, inputs.get(transfer.tensor));
+        transfer.tensor++;
+      }
+    } else {
+      transfer.add(collective, inputs.getFirst());
+    }
+    return transfer;
+  }
+
+  private void add(Collective collective, TensorType input) {
     TensorType output = collective.infer(List.of(input)).getFirst();
     switch (collective) {
       case AllReduce op -> {
         long[] origin = new long[input.rank()];
         Fold<?> fold = Fold.of(input.dtype(), op.folding());
-        Box whole =
-            Box.of(
-                input.shape(),
-                origin,
-                input.shape(),
-                origin,
-                input.shape().sizes(),
-                input.dtype().bytes());
-        transfer.cut(
+        Box whole = box(input, origin, output, origin, input.shape().sizes());
+        cut(
             whole,
             (begin, end) ->
-                (inputs, outputs) ->
+                (members, results) ->
                     whole.forEach(
-                        begin, end, (from, to, n) -> fold.run(inputs, from, outputs, to, n)));
+                        begin, end, (from, to, n) -> fold.run(members, from, results, to, n)));
       }
       case ReduceScatter op -> {
         Fold<?> fold = Fold.of(input.dtype(), op.folding());
@@ -69,20 +84,20 @@ final class Transfer {
           source[op.dim()] = tiles.start(member);
           long[] sizes = input.shape().sizes();
           sizes[op.dim()] = tiles.length(member);
-          transfer.reduce(fold, member, box(input, source, output, new long[source.length], sizes));
+          reduce(fold, member, box(input, source, output, new long[source.length], sizes));
         }
       }
       case Moving op -> {
         List<Piece> pieces = op.pieces(input);
         for (Piece piece : pieces) {
-          transfer.copy(piece, input, output);
+          copy(piece, input, output);
         }
         if (!Double.isNaN(op.fill())) {
-          transfer.fill(op, pieces, output);
+          fill(op, pieces, output);
         }
       }
+      case Bucket _ -> throw new IllegalArgumentException("a bucket in a bucket");
     }
-    return transfer;
   }
 
   private static Box box(
@@ -177,15 +192,15 @@ final class Transfer {
   }
 
   @FunctionalInterface
-  private interface Part {
+  private interface Cut {
     Task task(long begin, long end);
   }
 
-  private void cut(Box box, Part part) {
+  private void cut(Box box, Cut part) {
     long all = box.bytes();
     bytes += all;
     for (long begin = 0; begin < all; begin += TASK) {
-      tasks.add(part.task(begin, Math.min(all, begin + TASK)));
+      tasks.add(new Part(tensor, part.task(begin, Math.min(all, begin + TASK))));
     }
   }
 
@@ -199,8 +214,14 @@ final class Transfer {
     return bytes;
   }
 
-  /** Does one task on the tensors of all members, in the order of the group. */
-  void run(int task, MemorySegment[] inputs, MemorySegment[] outputs) {
-    tasks.get(task).run(inputs, outputs);
+  /**
+   * Does one task.
+   *
+   * @param inputs by tensor and member, in the order of the group
+   * @param outputs likewise
+   */
+  void run(int task, MemorySegment[][] inputs, MemorySegment[][] outputs) {
+    Part part = tasks.get(task);
+    part.task().run(inputs[part.tensor()], outputs[part.tensor()]);
   }
 }

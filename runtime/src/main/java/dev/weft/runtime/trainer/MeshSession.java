@@ -52,11 +52,13 @@ public final class MeshSession implements Learner {
   private final Stage update;
   private final Stage evaluate;
   private final List<String> remarks;
+  private final Bytes bucket;
   private final Bytes predictedPeak;
 
-  private MeshSession(Session.Spec spec, DeviceGroup group, int zero) {
+  private MeshSession(Session.Spec spec, DeviceGroup group, int zero, Bytes bucket) {
     this.spec = spec;
     this.group = group;
+    this.bucket = bucket;
     this.graphs =
         StepGraphs.of(
             spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip());
@@ -91,7 +93,12 @@ public final class MeshSession implements Learner {
    *     model's annotations do not know an axis of the mesh
    */
   static MeshSession open(TrainConfig config, Map<String, Route> routes) {
-    return open(Session.spec(config), config.resolvedMesh(), config.zero(), Machine.routes(routes));
+    return open(
+        Session.spec(config),
+        config.resolvedMesh(),
+        config.zero(),
+        config.bucket(),
+        Machine.routes(routes));
   }
 
   /**
@@ -99,12 +106,14 @@ public final class MeshSession implements Learner {
    *
    * @param spec its threads and its budget are those of all devices together
    * @param zero the stage of ZeRO, 0 to 3
+   * @param bucket the most bytes of gradients that are reduced in one collective
    */
-  public static MeshSession open(Session.Spec spec, Mesh mesh, int zero) {
-    return open(spec, mesh, zero, Machine.routes(Map.of()));
+  public static MeshSession open(Session.Spec spec, Mesh mesh, int zero, Bytes bucket) {
+    return open(spec, mesh, zero, bucket, Machine.routes(Map.of()));
   }
 
-  private static MeshSession open(Session.Spec spec, Mesh mesh, int zero, Routes routes) {
+  private static MeshSession open(
+      Session.Spec spec, Mesh mesh, int zero, Bytes bucket, Routes routes) {
     DeviceGroup group =
         DeviceGroup.open(
             DeviceKind.CPU,
@@ -114,7 +123,7 @@ public final class MeshSession implements Learner {
             routes,
             DeviceGroup.PATIENCE);
     try {
-      return new MeshSession(spec, group, zero);
+      return new MeshSession(spec, group, zero, bucket);
     } catch (RuntimeException e) {
       group.close();
       throw e;
@@ -147,7 +156,7 @@ public final class MeshSession implements Learner {
         bound.get(device).put(local.inputs().get(i).value(), buffer.on(device));
       }
     }
-    return new Stage(group.load(local, bound), count, inputs);
+    return new Stage(group.load(local, bound, bucket), count, inputs);
   }
 
   /** Memory that lives as long as the session; data may lie differently for different graphs. */

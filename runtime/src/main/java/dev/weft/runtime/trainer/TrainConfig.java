@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.Suggestion;
@@ -74,6 +75,8 @@ import java.util.stream.Collectors;
  * @param recompute what the backward needs and is made again: {@code none}, {@code full}, {@code
  *     fraction=0.5}, {@code stage-aware=0.6}
  * @param recomputeTiming {@code early} or {@code inline}
+ * @param bucketBytes the most bytes of gradients that devices reduce in one collective, {@code
+ *     4MiB}; a larger gradient is reduced by itself
  */
 public record TrainConfig(
     String name,
@@ -115,7 +118,8 @@ public record TrainConfig(
     int chunks,
     String schedule,
     String recompute,
-    String recomputeTiming) {
+    String recomputeTiming,
+    String bucketBytes) {
 
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
@@ -159,7 +163,8 @@ public record TrainConfig(
           0,
           "1f1b",
           "none",
-          "early");
+          "early",
+          "4MiB");
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -215,6 +220,9 @@ public record TrainConfig(
       throw new UserException(
           "the mesh %s stands for %d devices, --devices says %d"
               .formatted(mesh, Mesh.parse(mesh).size(), devices));
+    }
+    if (bucket(bucketBytes).count() < 1) {
+      throw new UserException("bucket-bytes must be at least 1, found " + bucketBytes);
     }
     if (devices > MOST_THREADS) {
       throw new UserException("devices must be at most " + MOST_THREADS + ", found " + devices);
@@ -330,7 +338,8 @@ public record TrainConfig(
                     "unknown key '" + key + "' in " + source + Suggestion.hint(key, known));
               }
               requireType(key, changes.get(key), DEFAULT_TREE.get(key), source);
-              tree.set(key, changes.get(key));
+              JsonNode value = changes.get(key);
+              tree.set(key, isMemory(key) ? tree.textNode(value.asText()) : value);
             });
     ObjectNode preset = Presets.model(tree.get("model").asText());
     if (preset != null) {
@@ -350,6 +359,11 @@ public record TrainConfig(
     }
   }
 
+  /** Whether a key is for an amount of memory, which may be a text with a unit or a number. */
+  private static boolean isMemory(String key) {
+    return key.equals("device-memory") || key.equals("bucket-bytes");
+  }
+
   /** Holds a value to the type that the default has. */
   private static void requireType(String key, JsonNode value, JsonNode like, String source) {
     String expected;
@@ -360,6 +374,9 @@ public record TrainConfig(
       for (JsonNode element : value) {
         fits &= element.isTextual();
       }
+    } else if (isMemory(key)) {
+      expected = "an amount of memory like 4MiB or 1000000";
+      fits = value.isTextual() || value.canConvertToLong() && value.isIntegralNumber();
     } else if (like.isTextual()) {
       expected =
           "a text"
@@ -454,6 +471,19 @@ public record TrainConfig(
         dropout,
         feedForward,
         new Experts(experts, capacityFactor, balanceWeight, expertEvery));
+  }
+
+  /** The most bytes of gradients that are reduced in one collective. */
+  public Bytes bucket() {
+    return bucket(bucketBytes);
+  }
+
+  private static Bytes bucket(String text) {
+    try {
+      return Bytes.parse(text);
+    } catch (UserException e) {
+      throw new UserException("bucket-bytes: " + e.getMessage(), e);
+    }
   }
 
   /** How the devices stand. */

@@ -3,6 +3,7 @@ package dev.weft.runtime.worker;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.Mesh;
+import dev.weft.core.collective.Bucketing;
 import dev.weft.core.collective.Specialization;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
@@ -106,7 +107,26 @@ public final class DeviceGroup implements AutoCloseable {
    */
   public GroupProgram load(
       Graph graph, List<Map<Value, DeviceBuffer>> bound, List<Map<Integer, DeviceBuffer>> given) {
+    return load(Lowered.of(graph, devices.getFirst().kind()), bound, given);
+  }
+
+  /**
+   * Makes a graph ready to run on all devices, its reductions in buckets.
+   *
+   * @param graph the one program of all devices, collectives explicit
+   * @param bound per device a buffer for every input of the graph
+   * @param bucket the most bytes of a bucket, see {@link Bucketing}
+   */
+  public GroupProgram load(Graph graph, List<Map<Value, DeviceBuffer>> bound, Bytes bucket) {
     Lowered common = Lowered.of(graph, devices.getFirst().kind());
+    return load(
+        common.map(g -> Bucketing.apply(g, bucket)), bound, Collections.nCopies(size(), Map.of()));
+  }
+
+  private GroupProgram load(
+      Lowered common,
+      List<Map<Value, DeviceBuffer>> bound,
+      List<Map<Integer, DeviceBuffer>> given) {
     List<Collectives> ends = transport.program();
     var executables = new ArrayList<Executable>();
     try {

@@ -156,6 +156,20 @@ class MeshTrainingTest {
         (name, values) -> assertArrayEquals(values, second.parameters.get(name), name));
   }
 
+  @ParameterizedTest(name = "ZeRO {0}, {1} micro-batches")
+  @CsvSource({"0, 1", "0, 2", "2, 2"})
+  void bucketsChangeNoBit(int zero, int microBatches) {
+    TrainConfig config = on(config("gpt", microBatches), "data=2", zero);
+    Outcome expected = train(config, true);
+    for (String bytes : List.of("1", "6000", "20KB")) {
+      ObjectNode changes = new ObjectMapper().createObjectNode().put("bucket-bytes", bytes);
+      Outcome found = train(config.with(changes, "the test"), true);
+      assertArrayEquals(expected.losses, found.losses, bytes);
+      expected.parameters.forEach(
+          (name, values) -> assertArrayEquals(values, found.parameters.get(name), name));
+    }
+  }
+
   private static TrainConfig on(TrainConfig config, String mesh, int zero) {
     ObjectNode changes = new ObjectMapper().createObjectNode();
     changes.put("mesh", mesh).put("zero", zero);

@@ -66,6 +66,18 @@ final class TrainConfigTest {
   }
 
   @Test
+  void memoryMayHaveAUnit() throws IOException {
+    Path file = directory.resolve("memory.yaml");
+    Files.writeString(file, "bucket-bytes: 1MiB\ndevice-memory: 5000000");
+    TrainConfig config = TrainConfig.DEFAULT.withFile(file);
+    assertEquals(1 << 20, config.bucket().count());
+    assertEquals("5000000", config.deviceMemory());
+    assertTrue(failure("bucket-bytes: 0").contains("bucket-bytes must be at least 1"));
+    assertTrue(failure("bucket-bytes: few").contains("bucket-bytes: expected an amount"));
+    assertTrue(failure("bucket-bytes: [1]").contains("an amount of memory"));
+  }
+
+  @Test
   void whatIsNoYamlIsSaid() {
     assertTrue(failure("a: b: c").contains("YAML"));
     assertTrue(failure("- 1").contains("keys and values"));

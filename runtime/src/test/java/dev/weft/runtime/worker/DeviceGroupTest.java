@@ -152,13 +152,16 @@ final class DeviceGroupTest {
     }
     List<List<Literal>> expected = LockStep.run(graph, group.mesh(), inputs);
     CollectiveCounters before = group.counters(0);
-    try (GroupProgram program = group.load(graph, bound)) {
+    try (GroupProgram program = group.load(graph, bound);
+        GroupProgram buckets = group.load(graph, bound, Bytes.of(1 + random.nextInt(400)))) {
       List<List<Literal>> first = run(group, program, graph, inputs, bound, random);
       check(expected, first);
       List<List<Literal>> second = run(group, program, graph, inputs, bound, random);
+      List<List<Literal>> third = run(group, buckets, graph, inputs, bound, random);
       for (int device = 0; device < group.size(); device++) {
         for (int i = 0; i < graph.outputs().size(); i++) {
           same(expected.get(device).get(i), first.get(device).get(i), second.get(device).get(i));
+          same(expected.get(device).get(i), first.get(device).get(i), third.get(device).get(i));
         }
       }
     } finally {

@@ -131,9 +131,18 @@ final class RandomPrograms {
     inner.output(carried.value());
     inner.output(body.tensors.getLast().value());
     var repeat = new Repeat(inner.build(), 1 + random.nextInt(3), 1, 0, random.nextBoolean());
-    for (Value output : builder.add(repeat, List.of(x.value()))) {
-      tensors.add(new Tensor(builder, output));
-    }
+    List<Value> outputs = builder.add(repeat, List.of(x.value()));
+    tensors.add(new Tensor(builder, outputs.getFirst()));
+    Tensor stack = new Tensor(builder, outputs.getLast());
+    boolean reduce = stack.dtype().isFloat() && random.nextInt(3) > 0;
+    tensors.add(reduce ? Tensor.one(reduction(stack, 1), stack).times(0.3) : stack);
+  }
+
+  private Op reduction(Tensor x, int firstDim) {
+    Folding folding = Folding.values()[random.nextInt(3)];
+    return x.rank() > firstDim && random.nextBoolean()
+        ? new ReduceScatter(axes(), random.nextInt(firstDim, x.rank()), folding)
+        : new AllReduce(axes(), folding);
   }
 
   private List<MeshAxis> axes() {
