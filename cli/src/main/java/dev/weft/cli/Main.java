@@ -19,6 +19,7 @@ import picocli.CommandLine.Command;
       InspectCommand.class,
       ExplainCommand.class,
       BenchCommand.class,
+      ClusterCommand.class,
       DoctorCommand.class
     })
 public final class Main implements Runnable {

@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -62,7 +63,9 @@ final class Following {
         earliest.put(output, from);
       }
     }
-    return units.stream().map(unit -> rounds.get(unit.node()).get(unit.round())).toList();
+    return units.stream()
+        .map(unit -> Objects.requireNonNull(rounds.get(unit.node())).get(unit.round()))
+        .toList();
   }
 
   private int piece(Unit unit, int from) {
@@ -79,7 +82,7 @@ final class Following {
     Node node = unit.node();
     for (int i = 0; i < node.inputs().size(); i++) {
       for (Value value : read.getOrDefault(node.input(i), Set.of())) {
-        Parameter parameter = parameters.get(value);
+        Parameter parameter = Objects.requireNonNull(parameters.get(value));
         boolean layered = parameter.stackedDims() > 0;
         boolean sliced = layered && node.op() instanceof Repeat repeat && repeat.isStacked(i);
         int first = sliced ? Unit.slice((Repeat) node.op(), unit.round()) : 0;

@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Predicate;
 
@@ -102,7 +103,13 @@ final class StageEnd {
       Value value = graph.outputs().get(i).value();
       String name = names.get(i);
       int pool = isKept.test(name) ? kept : passing;
-      written.add(buffer(name, value.type(), results.get(name), Graph.Kind.STATE, pool));
+      written.add(
+          buffer(
+              name,
+              value.type(),
+              Objects.requireNonNull(results.get(name)),
+              Graph.Kind.STATE,
+              pool));
     }
     int fragment = builder.fragment(new Fragment(graph.name(), Work.STEP, 0, local, read, written));
     builder.run(fragment, Step.ONCE, Map.of(), List.of());

@@ -135,24 +135,23 @@ public final class PipelineSession implements Learner {
     }
     StepSource source =
         (buffer, microBatch) -> Optional.ofNullable(input(buffer, microBatch, number));
-    Map<String, List<Double>> seen =
-        pipeline.run(train, source, Set.of(step.loss(), step.weight()));
+    Pipeline.Watched seen = pipeline.run(train, source, Set.of(step.loss(), step.weight()));
     double sum = 0;
     double count = 0;
     for (int part = 0; part < staged.size(); part++) {
-      double loss = seen.get(step.loss()).get(part);
+      double loss = seen.of(step.loss()).get(part);
       if (!Double.isFinite(loss)) {
         throw new NonFiniteException(number, "loss", pipeline.firstNonFinite(train, source));
       }
       sum += loss;
-      count += seen.get(step.weight()).get(part);
+      count += seen.of(step.weight()).get(part);
     }
     Map<String, Double> facts = new HashMap<>();
     facts.put("weight", count);
     double gradientNorm =
         pipeline
             .run(norm, facts(facts), Set.of(PipelineStep.NORM))
-            .get(PipelineStep.NORM)
+            .of(PipelineStep.NORM)
             .getFirst();
     if (!Double.isFinite(gradientNorm)) {
       throw new NonFiniteException(number, "gradient", pipeline.firstNonFinite(train, source));
@@ -205,13 +204,13 @@ public final class PipelineSession implements Learner {
     Map<String, MemorySegment> data = staged.getFirst();
     for (int batch = 0; batch < batches; batch++) {
       source.load(batch, name -> Objects.requireNonNull(data.get(name), name));
-      Map<String, List<Double>> seen =
+      Pipeline.Watched seen =
           pipeline.run(
               evaluate,
               (buffer, microBatch) -> Optional.ofNullable(input(buffer, microBatch, 0)),
               new HashSet<>(outputs));
       for (int i = 0; i < sums.length; i++) {
-        sums[i] += seen.get(outputs.get(i)).getFirst();
+        sums[i] += seen.of(outputs.get(i)).getFirst();
       }
     }
     var means = new LinkedHashMap<String, Double>();

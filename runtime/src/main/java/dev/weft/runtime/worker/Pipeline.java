@@ -72,8 +72,7 @@ public final class Pipeline implements AutoCloseable {
    * @throws dev.weft.runtime.collective.DeviceFailedException if a device fails: the pipeline is of
    *     no more use then
    */
-  public Map<String, List<Double>> run(
-      LoadedProgram program, StepSource source, Set<String> watched) {
+  public Watched run(LoadedProgram program, StepSource source, Set<String> watched) {
     var run = new ProgramRun(program, source, watched, false);
     run.run();
     var values = new LinkedHashMap<String, List<Double>>();
@@ -86,7 +85,19 @@ public final class Pipeline implements AutoCloseable {
       }
       values.put(name, List.copyOf(found));
     }
-    return values;
+    return new Watched(values);
+  }
+
+  /**
+   * Scalars that a run made.
+   *
+   * @param values by name, in the order of micro-batches
+   */
+  public record Watched(Map<String, List<Double>> values) {
+    /** The values of that name; empty if it was not watched. */
+    public List<Double> of(String name) {
+      return values.getOrDefault(name, List.of());
+    }
   }
 
   /** Runs a program once more, op by op, and names the first op whose result is not finite. */

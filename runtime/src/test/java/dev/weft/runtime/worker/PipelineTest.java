@@ -113,7 +113,7 @@ final class PipelineTest {
       LoadedProgram program = pipeline.load(program());
       for (int round = 1; round <= 20; round++) {
         var seen = pipeline.run(program, PipelineTest::data, Set.of("z"));
-        assertEquals(List.of(21.0, 23.0, 25.0, 27.0, 29.0), seen.get("z"));
+        assertEquals(List.of(21.0, 23.0, 25.0, 27.0, 29.0), seen.of("z"));
         ShardedBuffer sum = pipeline.kept(1, "sum");
         assertEquals(round * 120.0, ProgramRun.scalar(sum.on(0)));
       }

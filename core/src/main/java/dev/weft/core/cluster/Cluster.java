@@ -1,0 +1,47 @@
+package dev.weft.core.cluster;
+
+/**
+ * Hosts of equal devices. Devices are numbered host by host.
+ *
+ * @param name for people
+ * @param device what each can do
+ * @param within the way from a device to another of its host
+ * @param between the way from a host to another, which its devices share
+ */
+public record Cluster(
+    String name, int hosts, int devicesPerHost, DeviceProfile device, Link within, Link between) {
+  public Cluster {
+    if (hosts < 1 || devicesPerHost < 1) {
+      throw new UserException(
+          "a cluster needs hosts and devices per host of at least 1, found "
+              + hosts
+              + " and "
+              + devicesPerHost);
+    }
+  }
+
+  public int devices() {
+    return hosts * devicesPerHost;
+  }
+
+  /** The same with another number of hosts. */
+  public Cluster withHosts(int count) {
+    return new Cluster(name, count, devicesPerHost, device, within, between);
+  }
+
+  public int host(int device) {
+    return device / devicesPerHost;
+  }
+
+  /**
+   * The way between two devices when others of their hosts use it at the same time.
+   *
+   * @param together how many of a host's devices send to other hosts at once
+   */
+  public Link link(int from, int to, int together) {
+    if (host(from) == host(to)) {
+      return within;
+    }
+    return new Link(between.latency(), between.bytesPerSecond() / Math.max(1, together));
+  }
+}

@@ -1,0 +1,165 @@
+package dev.weft.core.simulate;
+
+import dev.weft.core.cluster.Cluster;
+import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.cluster.Link;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.MeshAxis;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Strided;
+import dev.weft.core.op.Constant;
+import dev.weft.core.op.Repeat;
+import dev.weft.core.program.Fragment;
+import dev.weft.core.program.StageProgram;
+
+/**
+ * What programs take on a cluster: every op by its operations or its bytes, the share of the limit
+ * that its class reaches at that size, and every collective on a ring of its group's devices.
+ *
+ * @param stageDevices devices of every stage; stages lie one behind the other
+ */
+public record ClusterCosts(Cluster cluster, int stageDevices) implements CostModel {
+  /**
+   * Checks that there are devices for all stages.
+   *
+   * @throws UserException if there are not
+   */
+  public static ClusterCosts of(Cluster cluster, int stages, int stageDevices) {
+    if ((long) stages * stageDevices > cluster.devices()) {
+      throw new UserException(
+          "%d stages of %d devices need %d devices, the cluster %s has %d: take fewer stages or more hosts, like %s:%d"
+              .formatted(
+                  stages,
+                  stageDevices,
+                  stages * stageDevices,
+                  cluster.name(),
+                  cluster.devices(),
+                  cluster.name(),
+                  Math.ceilDiv(stages * stageDevices, cluster.devicesPerHost())));
+    }
+    return new ClusterCosts(cluster, stageDevices);
+  }
+
+  @Override
+  public Duration fragment(StageProgram stage, Fragment fragment) {
+    return graph(fragment.graph(), stage);
+  }
+
+  private Duration graph(Graph graph, StageProgram stage) {
+    double time = 0;
+    double communication = 0;
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Repeat repeat) {
+        Duration round = graph(repeat.body(), stage);
+        time += round.time() * repeat.count();
+        communication += round.communication() * repeat.count();
+      } else if (node.op() instanceof Collective collective) {
+        double taken = collective(collective, node, stage);
+        time += taken;
+        communication += taken;
+      } else {
+        time += seconds(node);
+      }
+    }
+    return new Duration(time, communication);
+  }
+
+  private double collective(Collective collective, Node node, StageProgram stage) {
+    Mesh mesh = stage.mesh();
+    int base = stage.stage() * stageDevices;
+    int[] group = mesh.group(0, collective.axes());
+    boolean across = false;
+    for (int member : group) {
+      across |= cluster.host(base + member) != cluster.host(base);
+    }
+    // On a ring over hosts only the last device of a host sends to the next one, but every group
+    // that runs through the host does so at the same time.
+    int inner = innermost(mesh, collective);
+    int together = across ? Math.max(1, Math.min(cluster.devicesPerHost(), inner)) : 1;
+    Link link =
+        across
+            ? new Link(cluster.between().latency(), cluster.between().bytesPerSecond() / together)
+            : cluster.within();
+    double bytes = collective.bytesSent(node.input(0).type());
+    return (group.length - 1) * link.latency() + bytes / link.bytesPerSecond();
+  }
+
+  /** How many groups stand beside each other within a host: the product of the inner axes. */
+  private static int innermost(Mesh mesh, Collective collective) {
+    int beside = 1;
+    for (MeshAxis axis : mesh.axes().reversed()) {
+      if (collective.axes().stream().anyMatch(a -> a.name().equals(axis.name()))) {
+        break;
+      }
+      beside *= axis.size();
+    }
+    return beside;
+  }
+
+  /** The time of an op that one device computes by itself. */
+  public double seconds(Node node) {
+    if (node.op() instanceof Constant || node.outputs().isEmpty() || isView(node)) {
+      return 0;
+    }
+    DeviceProfile device = cluster.device();
+    Cost cost = node.cost();
+    String kind = kind(node.op().name());
+    String dtype =
+        node.inputs().isEmpty() ? node.output(0).dtype().text() : node.input(0).dtype().text();
+    return switch (kind) {
+      case "matmul", "attention", "convolution" ->
+          Math.max(
+              device.arithmetic(kind, dtype, cost.flops()), cost.bytes() / device.bytesPerSecond());
+      default -> device.streaming(kind, dtype, cost.bytes());
+    };
+  }
+
+  private static boolean isView(Node node) {
+    return node.inputs().size() == 1
+        && node.op().view(Strided.dense(node.input(0).shape())).isPresent();
+  }
+
+  /** The class of an op, by its name. */
+  public static String kind(String op) {
+    if (op.equals("matmul") || op.equals("einsum") || op.startsWith("linear_cross_entropy")) {
+      return "matmul";
+    }
+    if (op.startsWith("attention")) {
+      return "attention";
+    }
+    if (op.startsWith("convolution")) {
+      return "convolution";
+    }
+    if (op.contains("norm") || op.contains("softmax")) {
+      return "row-wise";
+    }
+    if (op.startsWith("gelu") || op.equals("tanh") || op.equals("exp") || op.equals("erf")) {
+      return "transcendental";
+    }
+    if (op.equals("embedding") || op.startsWith("scatter") || op.equals("gather")) {
+      return "lookup";
+    }
+    if (op.equals("random_bits")) {
+      return "random";
+    }
+    return DeviceProfile.OTHERS;
+  }
+
+  @Override
+  public Link link(int from, int to) {
+    int crossing = 0;
+    int first = cluster.host(from * stageDevices);
+    for (int device = 0; device < stageDevices; device++) {
+      int source = from * stageDevices + device;
+      if (cluster.host(source) == first
+          && cluster.host(source) != cluster.host(to * stageDevices + device)) {
+        crossing++;
+      }
+    }
+    return cluster.link(from * stageDevices, to * stageDevices, crossing);
+  }
+}

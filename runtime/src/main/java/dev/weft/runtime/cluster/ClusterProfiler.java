@@ -1,0 +1,253 @@
+package dev.weft.runtime.cluster;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.Cluster;
+import dev.weft.core.cluster.Curve;
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.cluster.Link;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Shape;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Attention;
+import dev.weft.core.op.Convolution;
+import dev.weft.core.op.Gelu;
+import dev.weft.core.op.LayerNorm;
+import dev.weft.core.op.RandomBits;
+import dev.weft.core.op.Tensor;
+import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.runtime.trainer.Machine;
+import dev.weft.runtime.worker.DeviceGroup;
+import dev.weft.runtime.worker.GroupProgram;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+
+/**
+ * Measures what the devices of this process reach when all of them work at once: single ops, each
+ * at several sizes, memory, and what a call takes.
+ */
+public final class ClusterProfiler {
+  private static final double SECONDS = 0.06;
+  private static final int FEWEST = 5;
+  private static final double LATENCY_SECONDS = 5e-5;
+  private static final Bytes COPIED = Bytes.of(128L << 20);
+  private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
+
+  private final DeviceGroup group;
+  private final Consumer<String> progress;
+
+  private ClusterProfiler(DeviceGroup group, Consumer<String> progress) {
+    this.group = group;
+    this.progress = progress;
+  }
+
+  /** A graph of one op. */
+  @FunctionalInterface
+  private interface Subject {
+    Tensor of(Builder builder, DataType dtype, long size);
+  }
+
+  /** A class of ops: which, and at what sizes. */
+  private record Kind(String name, List<Long> sizes, Subject subject) {}
+
+  private static final List<Kind> KINDS =
+      List.of(
+          new Kind(
+              "matmul",
+              List.of(32L, 96L, 256L, 768L),
+              (b, t, n) -> input(b, "x", t, n, n).matmul(input(b, "w", t, n, n))),
+          new Kind(
+              "attention",
+              List.of(32L, 96L, 256L),
+              (b, t, n) ->
+                  Tensor.apply(
+                          new Attention(true, 0.125),
+                          List.of(
+                              input(b, "q", t, 4, 4, n, 64),
+                              input(b, "k", t, 4, 4, n, 64),
+                              input(b, "v", t, 4, 4, n, 64)))
+                      .getFirst()),
+          new Kind(
+              "convolution",
+              List.of(8L, 24L, 64L),
+              (b, t, n) ->
+                  Tensor.one(
+                      Convolution.of(2, 1, 1),
+                      input(b, "x", t, 4, 16, n, n),
+                      input(b, "w", t, 16, 16, 3, 3))),
+          new Kind(
+              DeviceProfile.OTHERS,
+              List.of(1L << 12, 1L << 16, 1L << 20, 1L << 22),
+              (b, t, n) -> input(b, "x", t, n).times(input(b, "y", t, n))),
+          new Kind(
+              "transcendental",
+              List.of(1L << 12, 1L << 16, 1L << 20),
+              (b, t, n) -> input(b, "x", t, n).gelu(Gelu.Form.TANH)),
+          new Kind(
+              "row-wise",
+              List.of(1L << 12, 1L << 16, 1L << 20),
+              (b, t, n) -> {
+                DataType wide = t == DataType.F64 ? t : DataType.F32;
+                return Tensor.apply(
+                        new LayerNorm(1e-5),
+                        List.of(
+                            input(b, "x", t, n / 256, 256),
+                            input(b, "s", wide, 256),
+                            input(b, "h", wide, 256)))
+                    .getFirst();
+              }),
+          new Kind(
+              "lookup",
+              List.of(1L << 4, 1L << 8, 1L << 12),
+              (b, t, n) ->
+                  input(b, "table", t, 256, 256).embedding(input(b, "ids", DataType.I64, n))),
+          new Kind(
+              "random",
+              List.of(1L << 12, 1L << 16, 1L << 20),
+              (b, _, n) ->
+                  Tensor.one(
+                      new RandomBits(7, Shape.of(n)),
+                      input(b, "seed", DataType.I64),
+                      input(b, "step", DataType.I64),
+                      input(b, "layer", DataType.I64),
+                      input(b, "row", DataType.I64))));
+
+  private static Tensor input(Builder builder, String name, DataType dtype, long... sizes) {
+    return new Tensor(builder, builder.input(name, TensorType.of(dtype, sizes), Graph.Kind.DATA));
+  }
+
+  /**
+   * Measures.
+   *
+   * @param devices of this process that work at once, each on so many threads
+   * @param progress told what is measured
+   */
+  public static Cluster measure(int devices, int threads, Consumer<String> progress) {
+    Bytes memory = Bytes.of(Machine.memory().count() / devices / 10 * 9);
+    Mesh mesh = Mesh.parse("device=" + devices);
+    try (DeviceGroup group = DeviceGroup.open(DeviceKind.CPU, mesh, threads, memory)) {
+      return new ClusterProfiler(group, progress).cluster(devices, memory);
+    }
+  }
+
+  private Cluster cluster(int devices, Bytes memory) {
+    double copied;
+    progress.accept("memory");
+    try (var copier = new Machine.Copier(devices, COPIED)) {
+      double[] speeds = new double[FEWEST];
+      for (int i = 0; i < speeds.length; i++) {
+        speeds[i] = copier.bytesPerSecond();
+      }
+      copied = median(speeds);
+    }
+    double memorySpeed = copied / devices;
+    double call =
+        seconds(
+            graph(
+                new Kind("call", List.of(1L), (b, t, n) -> input(b, "x", t, n).plus(1)),
+                DataType.F32,
+                1));
+    Map<String, Double> peaks = new TreeMap<>();
+    Map<String, Curve> curves = new TreeMap<>();
+    for (DataType dtype : DTYPES) {
+      for (Kind kind : KINDS) {
+        progress.accept(kind.name() + " " + dtype.text());
+        measure(kind, dtype, call, memorySpeed, peaks, curves);
+      }
+    }
+    return new Cluster(
+        ClusterFile.LOCAL,
+        1,
+        devices,
+        new DeviceProfile(memory, peaks, memorySpeed, call, curves),
+        new Link(LATENCY_SECONDS, memorySpeed / 2),
+        new Link(LATENCY_SECONDS, memorySpeed / 2));
+  }
+
+  private void measure(
+      Kind kind,
+      DataType dtype,
+      double call,
+      double memorySpeed,
+      Map<String, Double> peaks,
+      Map<String, Curve> curves) {
+    var rates = new ArrayList<Curve.Point>();
+    boolean arithmetic = List.of("matmul", "attention", "convolution").contains(kind.name());
+    for (long size : kind.sizes()) {
+      Graph graph = graph(kind, dtype, size);
+      Node node = graph.nodes().getLast();
+      double taken = Math.max(seconds(graph) - call, 1e-9);
+      double work = arithmetic ? node.cost().flops() : node.cost().bytes();
+      rates.add(new Curve.Point(work, work / taken));
+    }
+    double limit = memorySpeed;
+    if (arithmetic) {
+      if (kind.name().equals("matmul")) {
+        peaks.put(dtype.text(), rates.stream().mapToDouble(Curve.Point::share).max().orElseThrow());
+      }
+      limit = Objects.requireNonNull(peaks.get(dtype.text()));
+    }
+    double unit = limit;
+    curves.put(
+        kind.name() + "/" + dtype.text(),
+        new Curve(rates.stream().map(p -> new Curve.Point(p.size(), p.share() / unit)).toList()));
+  }
+
+  private static Graph graph(Kind kind, DataType dtype, long size) {
+    var builder = new Builder(kind.name());
+    Tensor result = kind.subject().of(builder, dtype, size);
+    builder.output(result.value());
+    return builder.build();
+  }
+
+  /** The median time of a run, all devices running at once. */
+  private double seconds(Graph graph) {
+    List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
+    var buffers = new ArrayList<DeviceBuffer>();
+    for (int device = 0; device < group.size(); device++) {
+      Map<Value, DeviceBuffer> own = new HashMap<>();
+      for (Value value : graph.inputValues()) {
+        DeviceBuffer buffer = group.device(device).allocate(value.name(), value.type());
+        buffers.add(buffer);
+        own.put(value, buffer);
+      }
+      bound.add(own);
+    }
+    try (GroupProgram program = group.load(graph, bound)) {
+      List<Double> medians =
+          group.onAll(
+              device -> {
+                var taken = new ArrayList<Double>();
+                long start = System.nanoTime();
+                program.on(device).run();
+                long end = start + (long) (SECONDS * 1e9);
+                while (taken.size() < FEWEST || System.nanoTime() < end) {
+                  long before = System.nanoTime();
+                  program.on(device).run();
+                  taken.add((System.nanoTime() - before) * 1e-9);
+                }
+                return median(taken.stream().mapToDouble(t -> t).toArray());
+              });
+      return medians.stream().mapToDouble(t -> t).average().orElseThrow();
+    } finally {
+      buffers.forEach(DeviceBuffer::close);
+    }
+  }
+
+  private static double median(double[] numbers) {
+    double[] sorted = numbers.clone();
+    Arrays.sort(sorted);
+    return sorted[sorted.length / 2];
+  }
+}
