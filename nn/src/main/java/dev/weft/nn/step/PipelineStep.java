@@ -4,6 +4,7 @@ import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Shard;
@@ -32,6 +33,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.ToDoubleFunction;
 import java.util.function.UnaryOperator;
 
 /**
@@ -104,8 +106,10 @@ public record PipelineStep(
     List<Piece> pieces = Cutting.of(traced).even(plan.pieces());
     Map<String, Layout> kept = kept(model, data, dtype, optimizer, clip, plan);
     kept = ofPieces(kept, pieces, optimizer);
-    List<Fragments> fragments = fragments(pieces, loss, plan, kept);
-    List<PieceGraphs> graphs = graphs(fragments, plan);
+    List<Fragments> fragments = fragments(pieces, loss, plan, kept, plan.microBatches() > 1);
+    List<Fragments> firsts =
+        plan.microBatches() > 1 ? fragments(pieces, loss, plan, kept, false) : List.of();
+    List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
     Order order = order(graphs, plan);
     List<List<Parameter>> held = held(pieces, plan);
     Program train = Assembly.of(graphs, order, data.keySet()).program("train");
@@ -161,7 +165,11 @@ public record PipelineStep(
   }
 
   private static List<Fragments> fragments(
-      List<Piece> pieces, String loss, PipelinePlan plan, Map<String, Layout> kept) {
+      List<Piece> pieces,
+      String loss,
+      PipelinePlan plan,
+      Map<String, Layout> kept,
+      boolean accumulate) {
     Cotangents cotangents = Cotangents.of(pieces, loss);
     // Gradients stay parts of sums between micro-batches, unless ZeRO splits them.
     Map<String, Layout> layouts = new HashMap<>(kept);
@@ -170,7 +178,6 @@ public record PipelineStep(
     }
     var fragments = new ArrayList<Fragments>();
     for (Piece piece : pieces) {
-      boolean accumulate = plan.microBatches() > 1;
       Fragments own = Fragments.of(piece, cotangents, plan.mesh(), layouts, accumulate);
       for (String name : piece.sent()) {
         PieceGraphs.Held held = own.held().get(name);
@@ -183,7 +190,8 @@ public record PipelineStep(
     return fragments;
   }
 
-  private static List<PieceGraphs> graphs(List<Fragments> fragments, PipelinePlan plan) {
+  private static List<PieceGraphs> graphs(
+      List<Fragments> fragments, List<Fragments> firsts, PipelinePlan plan) {
     Schedule schedule = plan.schedule();
     Setting setting = Setting.of(plan.stages(), plan.microBatches()).withChunks(plan.chunks());
     boolean split =
@@ -196,12 +204,41 @@ public record PipelineStep(
           schedule.mayRecompute(setting, piece)
               ? plan.recomputation().apply(piece)
               : new Recomputation.None();
+      ToDoubleFunction<Node> cost = node -> node.cost().flops() + node.cost().bytes();
+      PieceGraphs own = fragments.get(piece).graphs(recomputation, split, cost);
       graphs.add(
-          fragments
-              .get(piece)
-              .graphs(recomputation, split, node -> node.cost().flops() + node.cost().bytes()));
+          firsts.isEmpty()
+              ? own
+              : withFirst(own, firsts.get(piece).graphs(recomputation, split, cost)));
     }
     return graphs;
+  }
+
+  /**
+   * The graphs with those that write gradients rather than add them, as far as these read nothing
+   * else.
+   */
+  private static PieceGraphs withFirst(PieceGraphs adding, PieceGraphs writing) {
+    Map<Work, Graph> first = new HashMap<>();
+    adding
+        .graphs()
+        .forEach(
+            (work, graph) -> {
+              Graph other = writing.graphs().get(work);
+              if (other != null
+                  && !graph.inputs(Graph.Kind.ACCUMULATOR).isEmpty()
+                  && read(graph).containsAll(read(other))
+                  && other.outputs().size() == graph.outputs().size()) {
+                first.put(work, other);
+              }
+            });
+    return new PieceGraphs(adding.piece(), adding.mesh(), adding.graphs(), first, adding.held());
+  }
+
+  private static Set<String> read(Graph graph) {
+    var read = new HashSet<String>();
+    graph.inputValues().forEach(value -> read.add(value.toString()));
+    return read;
   }
 
   private static Order order(List<PieceGraphs> graphs, PipelinePlan plan) {
