@@ -234,7 +234,7 @@ final class AttributeCodec {
     return new DimSpec.Split(axes);
   }
 
-  private MeshAxis axis() {
+  MeshAxis axis() {
     String name = scanner.word("the name of a mesh axis");
     scanner.expect('=', "and a size after mesh axis " + name);
     return new MeshAxis(name, (int) whole(1, Integer.MAX_VALUE));
@@ -250,7 +250,7 @@ final class AttributeCodec {
     throw scanner.expected("true or false");
   }
 
-  private long whole(long least, long most) {
+  long whole(long least, long most) {
     int offset = scanner.offset();
     String word = scanner.word("a whole number");
     try {

@@ -33,8 +33,13 @@ final class GraphParser {
   private int depth;
 
   GraphParser(String text, OpTable table, Map<String, Macro> macros, String file) {
+    this(new TextScanner(text), table, macros, file);
+  }
+
+  /** Reads graphs where a scanner is in a text. */
+  GraphParser(TextScanner scanner, OpTable table, Map<String, Macro> macros, String file) {
     this.file = file;
-    this.scanner = new TextScanner(text);
+    this.scanner = scanner;
     this.table = table;
     this.macros = macros;
     this.attributes = new AttributeCodec(scanner, this::graph);
@@ -48,7 +53,8 @@ final class GraphParser {
     return graph;
   }
 
-  private Graph graph() {
+  /** The graph that begins here. */
+  Graph graph() {
     if (!scanner.atWord("graph")) {
       throw scanner.expected("'graph'");
     }
@@ -61,6 +67,11 @@ final class GraphParser {
     Graph graph = new Body(scanner.wordOrQuoted("the name of the graph")).read();
     depth--;
     return graph;
+  }
+
+  /** How attributes are read here. */
+  AttributeCodec attributes() {
+    return attributes;
   }
 
   /** A sharding, where one stands here. */

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 
 /** Random programs pass the verifier and compute what they should; broken ones do not pass. */
 class RandomProgramsTest {
-  @Property(tries = 300)
+  @Property(tries = 80)
   void anyOrderOfQueuesGivesTheSame(@ForAll @LongRange(min = 0) long seed) {
     RandomPrograms random = RandomPrograms.of(seed);
     ProgramVerifier.verify(random.program());
@@ -49,7 +49,7 @@ class RandomProgramsTest {
     var random = new Random(1);
     Map<Mutation, Integer> caught = new EnumMap<>(Mutation.class);
     Map<Mutation, Integer> passed = new EnumMap<>(Mutation.class);
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 480; i++) {
       RandomPrograms sound = RandomPrograms.of(random.nextLong(Long.MAX_VALUE));
       Mutation mutation = Mutation.values()[i % Mutation.values().length];
       Program broken = mutated(sound.program(), mutation, random);
@@ -70,7 +70,7 @@ class RandomProgramsTest {
     }
     for (Mutation mutation : Mutation.values()) {
       assertTrue(
-          caught.getOrDefault(mutation, 0) > 40,
+          caught.getOrDefault(mutation, 0) > 12,
           mutation + ": caught " + caught + " passed " + passed);
     }
   }
