@@ -27,6 +27,9 @@ public final class StageBuilder {
   private final List<Step> steps = new ArrayList<>();
   private final Map<Place, Accesses> accesses = new HashMap<>();
 
+  /** For each queue the last step of every other that its steps so far have awaited. */
+  private final int[][] known = new int[QUEUES][QUEUES];
+
   private record Place(int buffer, int slot) {}
 
   /** The last step that wrote a place, and of each queue the last that has read it since. */
@@ -42,6 +45,9 @@ public final class StageBuilder {
   public StageBuilder(int stage, Mesh mesh) {
     this.stage = stage;
     this.mesh = mesh;
+    for (int[] ended : known) {
+      Arrays.fill(ended, -1);
+    }
   }
 
   /** Adds a pool; gives its number. */
@@ -187,6 +193,15 @@ public final class StageBuilder {
 
     List<Integer> done() {
       last[queue] = -1;
+      int[] ended = known[queue];
+      for (int other = 0; other < QUEUES; other++) {
+        // What an earlier step of the queue has awaited has ended anyway.
+        if (last[other] <= ended[other]) {
+          last[other] = -1;
+        } else {
+          ended[other] = last[other];
+        }
+      }
       return Arrays.stream(last).filter(step -> step >= 0).sorted().boxed().toList();
     }
   }

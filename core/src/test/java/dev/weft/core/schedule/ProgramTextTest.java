@@ -31,12 +31,11 @@ class ProgramTextTest {
           pool feed..F slots=1
           pool feed..B slots=2
           pool F..send slots=2
-          pool F..B slots=2
           pool receive..B slots=1
           buffer %x: f64[3] data in feed..F
           buffer %seed: f64[] fact in feed..B
           buffer %h0: f64[3] state in F..send
-          buffer %r0: f64[3] state in F..B
+          buffer %r0: f64[3] state in feed..B
           buffer %h0.grad.1: f64[3] state in receive..B
           buffer %w0: f64[3] parameter in kept
           buffer %w0.sum: f64[3] accumulator in kept
@@ -99,12 +98,12 @@ class ProgramTextTest {
             step 4: send %h0 slot=0 to=1 batch=0 after (3)
             step 5: feed feed..F slot=0 batch=1 after (3)
             step 6: feed feed..B slot=1 batch=1
-            step 7: run forward batch=1 in (feed..B=1, F..send=1, F..B=1) after (6)
+            step 7: run forward batch=1 in (feed..B=1, F..send=1) after (6)
             step 8: send %h0 slot=1 to=1 batch=1 after (7)
             step 9: receive %h0.grad.1 slot=0 from=1 batch=0
             step 10: run backward batch=0 after (9)
             step 11: receive %h0.grad.1 slot=0 from=1 batch=1 after (10)
-            step 12: run backward batch=1 in (feed..B=1, F..B=1) after (11)
+            step 12: run backward batch=1 in (feed..B=1) after (11)
         """,
         steps);
   }

@@ -12,6 +12,7 @@ import dev.weft.core.program.Action;
 import dev.weft.core.program.Order;
 import dev.weft.core.program.PieceGraphs;
 import dev.weft.core.program.Program;
+import dev.weft.core.program.ProgramVerifier;
 import dev.weft.core.program.Work;
 import dev.weft.core.schedule.Assembly;
 import dev.weft.core.schedule.Schedule;
@@ -115,13 +116,14 @@ public record PipelineStep(
     Program train = Assembly.of(graphs, order, data.keySet()).program("train");
     var ends = new StepEnds(train, held, plan.mesh(), kept, optimizer, clip);
     StepGraphs.Evaluation evaluation = StepGraphs.evaluation(model, data, dtype, prepared);
+    Program evaluate = evaluate(evaluation.traced(), pieces, plan, kept, data.keySet());
     return new PipelineStep(
         traced.parameters(),
         held,
-        train,
-        ends.norm(),
-        ends.update(),
-        evaluate(evaluation.traced(), pieces, plan, kept, data.keySet()),
+        ProgramVerifier.verify(train),
+        ProgramVerifier.verify(ends.norm()),
+        ProgramVerifier.verify(ends.update()),
+        ProgramVerifier.verify(evaluate),
         loss,
         weight,
         evaluation.traced().graph().outputValues().stream().map(Value::name).toList(),
