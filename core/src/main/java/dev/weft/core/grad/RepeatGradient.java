@@ -146,6 +146,7 @@ final class RepeatGradient {
         autodiff.cotangents().put(argument, new Tensor(round, sum));
       }
     }
+    round.origin(node.origin().as(Role.INPUT_GRADIENT));
     arriving.forEach(
         (output, value) -> autodiff.accumulate(results.get(output), new Tensor(round, value)));
     autodiff.backward(body.nodes());

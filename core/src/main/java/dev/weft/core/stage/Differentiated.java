@@ -11,6 +11,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.Shard;
 import dev.weft.core.program.PieceGraphs.Held;
+import dev.weft.core.program.Work;
 import dev.weft.core.shard.Partitioned;
 import dev.weft.core.shard.Partitioner;
 import dev.weft.core.shard.Propagation;
@@ -206,5 +207,30 @@ record Differentiated(
         program.forwardOutputs(),
         program.derivatives(),
         Map.copyOf(held));
+  }
+
+  /**
+   * What may run in the place of graphs where accumulators hold nothing yet: those that add, with
+   * outputs that have the accumulators' names.
+   */
+  Map<Work, Graph> unseeded(Map<Work, Graph> graphs) {
+    Map<Work, Graph> unseeded = new HashMap<>();
+    graphs.forEach(
+        (work, graph) -> {
+          if (!Unseeded.applies(graph)) {
+            return;
+          }
+          var names = new ArrayList<String>();
+          var roles = new ArrayList<Role>();
+          for (Graph.Output output : graph.outputs()) {
+            String name = output.value().name();
+            boolean adds = output.donated() != null;
+            names.add(adds ? name.substring(0, name.length() - ADDED.length()) + SUM : name);
+            roles.add(adds ? Role.WEIGHT_GRADIENT : Role.INPUT_GRADIENT);
+          }
+          Graph named = Naming.outputs(Unseeded.graph(graph), names, roles);
+          unseeded.put(work, Verifier.verify("naming", named));
+        });
+    return unseeded;
   }
 }

@@ -10,6 +10,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.program.PieceGraphs;
 import dev.weft.core.program.Work;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -25,27 +26,24 @@ import java.util.function.ToDoubleFunction;
 public final class Fragments {
   private final Differentiated piece;
   private final Graph whole;
-
-  /** Nodes that the forward may run. */
-  private final List<Node> early;
+  private final Parts parts;
 
   /** What the forward has: the piece's inputs without derivatives and accumulators. */
-  private final Set<Value> given = new LinkedHashSet<>();
-
-  private final Set<Value> residuals;
+  private final Set<Value> given;
 
   private Fragments(Differentiated piece) {
     this.piece = piece;
-    Graph graph = piece.graph();
-    Parts parts = Parts.of(graph, piece.forwardOutputs(), piece.forwardInputs());
-    Set<Value> shared = new HashSet<>(parts.residuals());
-    graph.outputValues().forEach(shared::remove);
-    // Two pieces on one stage must not call two things alike.
-    this.whole = Naming.suffixed(graph, shared, ".of." + piece.number());
-    Parts renamed = Parts.of(whole, piece.forwardOutputs(), piece.forwardInputs());
-    this.early = renamed.early();
-    this.residuals = renamed.residuals();
-    this.given.addAll(whole.inputValues().subList(0, piece.forwardInputs()));
+    Parts found = Parts.of(piece.graph(), piece);
+    Set<Value> shared = new HashSet<>(found.residuals());
+    piece.graph().outputValues().forEach(shared::remove);
+    this.whole = Naming.suffixed(piece.graph(), shared, suffix(""));
+    this.parts = Parts.of(whole, piece);
+    this.given = new LinkedHashSet<>(whole.inputValues().subList(0, piece.forwardInputs()));
+  }
+
+  /** The end of a name that two pieces on one stage shall not both have. */
+  private String suffix(String what) {
+    return what + ".of." + piece.number();
   }
 
   /**
@@ -54,19 +52,20 @@ public final class Fragments {
    * @param residuals what is kept rather than cheaply made again
    */
   private record Parts(List<Node> early, Set<Value> residuals) {
-    static Parts of(Graph whole, int forwardOutputs, int forwardInputs) {
-      Set<Value> given = new HashSet<>(whole.inputValues().subList(0, forwardInputs));
+    static Parts of(Graph whole, Differentiated piece) {
+      Set<Value> given = new HashSet<>(whole.inputValues().subList(0, piece.forwardInputs()));
       Set<Value> known = new HashSet<>(given);
-      Set<Value> returned = new HashSet<>(whole.outputValues().subList(0, forwardOutputs));
+      List<Value> outputs = whole.outputValues();
+      Set<Value> leading = new HashSet<>(outputs.subList(0, piece.forwardOutputs()));
       for (Node node : whole.nodes().reversed()) {
-        if (node.outputs().stream().anyMatch(returned::contains)) {
-          returned.addAll(node.inputs());
+        if (node.outputs().stream().anyMatch(leading::contains)) {
+          leading.addAll(node.inputs());
         }
       }
       var early = new ArrayList<Node>();
       Set<Value> needed = new LinkedHashSet<>();
       for (Node node : whole.nodes()) {
-        boolean leads = node.outputs().stream().anyMatch(returned::contains);
+        boolean leads = node.outputs().stream().anyMatch(leading::contains);
         boolean forward = leads || node.origin().role() == Role.FORWARD;
         if (forward && known.containsAll(node.inputs())) {
           early.add(node);
@@ -78,7 +77,7 @@ public final class Fragments {
           needed.addAll(node.inputs());
         }
       }
-      needed.addAll(whole.outputValues().subList(forwardOutputs, whole.outputs().size()));
+      needed.addAll(outputs.subList(piece.forwardOutputs(), outputs.size()));
       return new Parts(early, Residuals.between(early, Set.of(), needed, given).fewest());
     }
   }
@@ -110,60 +109,195 @@ public final class Fragments {
     return new Fragments(Differentiated.of(piece, cotangents, mesh, layouts, accumulate));
   }
 
-  /** How what the pieces exchange and keep lies on the mesh, by name. */
+  /**
+   * Differentiates all pieces of a model, in order: a received value lies as it is made.
+   *
+   * @param loss the name of the value that is made small
+   * @param layouts as for one piece
+   */
+  public static List<Fragments> all(
+      List<Piece> pieces, String loss, Mesh mesh, Map<String, Layout> layouts, boolean accumulate) {
+    Cotangents cotangents = Cotangents.of(pieces, loss);
+    Map<String, Layout> known = new HashMap<>(layouts);
+    var all = new ArrayList<Fragments>();
+    for (Piece piece : pieces) {
+      Fragments fragments = of(piece, cotangents, mesh, known, accumulate);
+      for (String name : piece.sent()) {
+        PieceGraphs.Held held = fragments.held().get(name);
+        if (held != null) {
+          known.put(name, held.layout());
+        }
+      }
+      all.add(fragments);
+    }
+    return all;
+  }
+
+  /** How what goes in and comes out lies on the mesh, by name. */
   public Map<String, PieceGraphs.Held> held() {
     return piece.held();
   }
 
   /** Bytes that the backward needs of the forward, beside the piece's inputs, on each device. */
   public long residualBytes() {
-    return residuals.stream().mapToLong(v -> v.type().bytes()).sum();
+    return bytes(parts.residuals());
+  }
+
+  private static long bytes(Set<Value> values) {
+    return values.stream().mapToLong(v -> v.type().bytes()).sum();
   }
 
   /**
    * Takes the piece apart.
    *
    * @param splitBackward whether what only gradients of parameters need runs by itself
-   * @param cost the time of a node, in any unit; of a repeat it is asked node by node
+   * @param cost the time of a node, in any unit; for a repeat it is asked node by node. It decides
+   *     what is kept where a part is
    */
   public PieceGraphs graphs(
       Recomputation recomputation, boolean splitBackward, ToDoubleFunction<Node> cost) {
-    Set<Value> kept =
+    Kept kept =
         switch (recomputation) {
-          case Recomputation.None() -> residuals;
-          case Recomputation.Full() -> Set.of();
+          case Recomputation.None() -> new Kept(whole, parts.residuals());
+          case Recomputation.Full() -> new Kept(whole, Set.of());
           case Recomputation.Fraction(double share) ->
-              throw new UnsupportedOperationException("keeping a part of what the backward needs");
-          case Recomputation.Budget(long bytes) ->
-              throw new UnsupportedOperationException("keeping a part of what the backward needs");
+              within((long) Math.floor(share * residualBytes()), cost);
+          case Recomputation.Budget(long bytes) -> within(bytes, cost);
         };
-    Map<Work, Graph> graphs = new LinkedHashMap<>();
-    List<Graph.Output> outputs = whole.outputs();
-    var forward = new ArrayList<>(outputs.subList(0, piece.forwardOutputs()));
-    Set<Value> returned = new HashSet<>(whole.outputValues().subList(0, piece.forwardOutputs()));
-    kept.stream().filter(v -> !returned.contains(v)).forEach(v -> forward.add(output(v)));
-    graphs.put(Work.FORWARD, Slicing.graph("forward", whole, forward, given, Role.FORWARD));
-
-    List<Graph.Output> again =
-        residuals.stream()
-            .filter(v -> !kept.contains(v) && !returned.contains(v))
-            .map(Fragments::output)
-            .toList();
-    if (!again.isEmpty()) {
-      Set<Value> available = new HashSet<>(given);
-      available.addAll(kept);
-      graphs.put(
-          Work.RECOMPUTE, Slicing.graph("recompute", whole, again, available, Role.RECOMPUTE));
-    }
-    Set<Value> available = new HashSet<>(whole.inputValues());
-    available.addAll(residuals);
-    List<Graph.Output> gradients = outputs.subList(piece.forwardOutputs(), outputs.size());
-    graphs.put(
-        Work.BACKWARD, Slicing.graph("backward", whole, gradients, available, Role.RECOMPUTE));
-    return new PieceGraphs(piece.number(), piece.mesh(), graphs, Map.of(), piece.held());
+    return graphs(kept, splitBackward);
   }
 
-  private static Graph.Output output(Value value) {
-    return new Graph.Output(value, null);
+  /**
+   * What the forward keeps.
+   *
+   * @param whole the piece, what is kept being a value of it
+   */
+  private record Kept(Graph whole, Set<Value> values) {}
+
+  /** What is best kept within some bytes. */
+  private Kept within(long budget, ToDoubleFunction<Node> cost) {
+    if (residualBytes() <= budget) {
+      return new Kept(whole, parts.residuals());
+    }
+    var dependencies = new Dependencies(parts.early(), given, parts.residuals(), cost);
+    boolean[] choice = Keeping.choose(dependencies, budget);
+    Set<Value> kept = new LinkedHashSet<>();
+    Map<Node, List<Value>> inside = new java.util.IdentityHashMap<>();
+    for (Dependencies.Candidate chosen : Keeping.chosen(dependencies, choice)) {
+      if (chosen.repeat() == null) {
+        kept.add(chosen.value());
+      } else {
+        inside.computeIfAbsent(chosen.repeat(), _ -> new ArrayList<>()).add(chosen.value());
+      }
+    }
+    var nodes = new ArrayList<Node>();
+    Set<Value> unnamed = new LinkedHashSet<>();
+    for (Node node : whole.nodes()) {
+      List<Value> values = inside.get(node);
+      Node exposed = values == null ? node : BackwardSplit.exposed(node, values);
+      unnamed.addAll(exposed.outputs().subList(node.outputs().size(), exposed.outputs().size()));
+      nodes.add(exposed);
+    }
+    Graph wider = new Graph(whole.name(), whole.inputs(), nodes, whole.outputs());
+    kept.addAll(unnamed);
+    Set<Value> plain = new HashSet<>(kept);
+    plain.removeAll(parts.residuals());
+    whole.outputValues().forEach(plain::remove);
+    Map<Value, Value> named = Naming.suffixes(wider, plain, suffix(""));
+    Set<Value> values = new LinkedHashSet<>();
+    kept.forEach(value -> values.add(named.getOrDefault(value, value)));
+    return new Kept(Slicing.replaced(wider, named), values);
+  }
+
+  private PieceGraphs graphs(Kept kept, boolean splitBackward) {
+    Graph graph = kept.whole();
+    List<Graph.Output> outputs = graph.outputs();
+    Set<Value> residuals = parts.residuals();
+    Map<Work, Graph> graphs = new LinkedHashMap<>();
+    var forward = new ArrayList<>(outputs.subList(0, piece.forwardOutputs()));
+    Set<Value> returned = new HashSet<>();
+    forward.forEach(output -> returned.add(output.value()));
+    kept.values().stream()
+        .filter(v -> !returned.contains(v))
+        .forEach(v -> forward.add(new Graph.Output(v, null)));
+    graphs.put(Work.FORWARD, Slicing.graph("forward", graph, forward, given, Role.FORWARD));
+
+    Set<Value> available = new HashSet<>(given);
+    available.addAll(kept.values());
+    // What is sent, and made again rather than kept, is another tensor then.
+    Map<Value, Value> twice = new HashMap<>();
+    var again = new ArrayList<Graph.Output>();
+    for (Value value : residuals) {
+      if (!kept.values().contains(value)) {
+        again.add(new Graph.Output(value, null));
+        if (returned.contains(value)) {
+          twice.put(value, new Value(value.name() + suffix(".again"), value.type()));
+        }
+      }
+    }
+    if (!again.isEmpty()) {
+      Graph made = Slicing.graph("recompute", graph, again, available, Role.RECOMPUTE);
+      graphs.put(Work.RECOMPUTE, Slicing.replaced(made, twice));
+    }
+    available.addAll(graph.inputValues());
+    available.addAll(residuals);
+    List<Graph.Output> gradients = outputs.subList(piece.forwardOutputs(), outputs.size());
+    if (splitBackward) {
+      backward(graph, gradients, available)
+          .forEach((work, part) -> graphs.put(work, Slicing.replaced(part, twice)));
+    } else {
+      Graph both = Slicing.graph("backward", graph, gradients, available, Role.RECOMPUTE);
+      graphs.put(Work.BACKWARD, Slicing.replaced(both, twice));
+    }
+    return new PieceGraphs(
+        piece.number(), piece.mesh(), graphs, piece.unseeded(graphs), piece.held());
+  }
+
+  /** The backward in two parts. */
+  private Map<Work, Graph> backward(
+      Graph graph, List<Graph.Output> gradients, Set<Value> available) {
+    List<Value> awaited =
+        gradients.subList(0, piece.derivatives()).stream().map(Graph.Output::value).toList();
+    Graph parted = BackwardSplit.split(graph, awaited);
+    Set<Value> early = new HashSet<>(awaited);
+    Set<Value> needed = new LinkedHashSet<>();
+    var first = new ArrayList<Node>();
+    for (Node node : parted.nodes()) {
+      if (BackwardSplit.isLate(node)) {
+        needed.addAll(node.inputs());
+      } else {
+        first.add(node);
+        if (BackwardSplit.isEarly(node)) {
+          early.addAll(node.outputs());
+        }
+      }
+    }
+    var now = new ArrayList<Graph.Output>();
+    var later = new ArrayList<Graph.Output>();
+    gradients.forEach(output -> (early.contains(output.value()) ? now : later).add(output));
+    later.forEach(output -> needed.add(output.value()));
+    Set<Value> crossing =
+        new LinkedHashSet<>(Residuals.between(first, Set.of(), needed, available).saved());
+    Set<Value> returned = new HashSet<>();
+    now.forEach(output -> returned.add(output.value()));
+    Set<Value> plain = new HashSet<>(crossing);
+    plain.removeAll(returned);
+    Map<Value, Value> named = Naming.suffixes(parted, plain, suffix(""));
+    Graph renamed = Slicing.replaced(parted, named);
+    Set<Value> shared = new LinkedHashSet<>();
+    crossing.forEach(value -> shared.add(named.getOrDefault(value, value)));
+    shared.stream()
+        .filter(value -> !returned.contains(value))
+        .forEach(value -> now.add(new Graph.Output(value, null)));
+    Map<Work, Graph> parts = new LinkedHashMap<>();
+    parts.put(
+        Work.INPUT_GRADIENT,
+        Slicing.graph("input_gradient", renamed, now, available, Role.RECOMPUTE));
+    Set<Value> there = new HashSet<>(available);
+    there.addAll(shared);
+    parts.put(
+        Work.WEIGHT_GRADIENT,
+        Slicing.graph("weight_gradient", renamed, later, there, Role.RECOMPUTE));
+    return parts;
   }
 }

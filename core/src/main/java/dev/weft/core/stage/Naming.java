@@ -72,6 +72,11 @@ final class Naming {
 
   /** The graph with another ending of the names of some values. */
   static Graph suffixed(Graph graph, Set<Value> values, String suffix) {
+    return Slicing.replaced(graph, suffixes(graph, values, suffix));
+  }
+
+  /** What stands for some values of a graph: values of names with another ending. */
+  static Map<Value, Value> suffixes(Graph graph, Set<Value> values, String suffix) {
     Set<String> taken = new HashSet<>();
     graph.inputValues().forEach(value -> taken.add(value.name()));
     graph.nodes().forEach(node -> node.outputs().forEach(value -> taken.add(value.name())));
@@ -83,7 +88,7 @@ final class Naming {
         }
       }
     }
-    return Slicing.replaced(graph, renamed);
+    return renamed;
   }
 
   private static String free(String name, Set<String> taken) {

@@ -71,8 +71,8 @@ final class Slicing {
         continue;
       }
       Node lean =
-          node.op() instanceof Repeat repeat
-              ? rounds(node, repeat, needed, available)
+          node.op() instanceof Repeat
+              ? rounds(node, needed, available)
               : withOutputs(node, available);
       for (Value input : lean.inputs()) {
         if (!available.contains(input)) {
@@ -100,7 +100,9 @@ final class Slicing {
     return new Value(value.name() + ".again", value.type());
   }
 
-  private static Node rounds(Node node, Repeat repeat, Set<Value> needed, Set<Value> available) {
+  /** What a repeat needs to do for some of its results. */
+  static Node rounds(Node node, Set<Value> needed, Set<Value> available) {
+    Repeat repeat = (Repeat) node.op();
     Graph body = repeat.body();
     List<Value> arguments = body.inputValues();
     List<Value> results = body.outputValues();
@@ -215,6 +217,11 @@ final class Slicing {
   /** A graph with other values in the place of some, their names and types as they are. */
   static Graph replaced(Graph graph, Map<Value, Value> values) {
     Map<Value, Value> known = new HashMap<>(values);
+    var inputs = new ArrayList<Graph.Input>();
+    for (Graph.Input input : graph.inputs()) {
+      Value value = input.value();
+      inputs.add(new Graph.Input(known.getOrDefault(value, value), input.kind()));
+    }
     var nodes = new ArrayList<Node>();
     for (Node node : graph.nodes()) {
       nodes.add(
@@ -229,6 +236,6 @@ final class Slicing {
       outputs.add(
           new Graph.Output(known.getOrDefault(output.value(), output.value()), output.donated()));
     }
-    return new Graph(graph.name(), graph.inputs(), nodes, outputs);
+    return new Graph(graph.name(), inputs, nodes, outputs);
   }
 }

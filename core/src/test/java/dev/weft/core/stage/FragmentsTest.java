@@ -28,7 +28,9 @@ class FragmentsTest {
   static Recomputation policy(int number) {
     return switch (number % 4) {
       case 0 -> new Recomputation.None();
-      default -> new Recomputation.Full();
+      case 1 -> new Recomputation.Full();
+      case 2 -> new Recomputation.Fraction(0.5);
+      default -> new Recomputation.Budget(400);
     };
   }
 
