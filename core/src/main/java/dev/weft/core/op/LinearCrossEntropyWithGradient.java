@@ -3,12 +3,15 @@ package dev.weft.core.op;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import java.util.List;
+import java.util.Set;
 
 /**
  * {@link LinearCrossEntropy} with its gradients by x [n, h] and weight [v, h], made in the same
@@ -17,7 +20,8 @@ import java.util.List;
  * @param chunkRows the most rows of logits at a time
  * @param ignoreIndex the target that does not count
  */
-public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex) implements Composite {
+public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex)
+    implements Composite, DeadCode.Prunable {
   static final OpEntry ENTRY =
       OpEntry.of(
           LinearCrossEntropyWithGradient.class,
@@ -88,5 +92,15 @@ public record LinearCrossEntropyWithGradient(int chunkRows, long ignoreIndex) im
   @Override
   public double neutral(int input) {
     return input == 2 ? ignoreIndex : 0;
+  }
+
+  /** Where nobody reads a gradient the loss is computed alone. */
+  @Override
+  public Node prune(Node node, Set<Value> alive) {
+    if (alive.contains(node.output(1)) || alive.contains(node.output(2))) {
+      return node;
+    }
+    var loss = new LinearCrossEntropy(chunkRows, ignoreIndex);
+    return new Node(loss, node.inputs(), List.of(node.output(0)), node.origin());
   }
 }

@@ -9,7 +9,10 @@ import java.util.List;
  */
 final class Keeping {
   /** So many things are tried in all combinations. */
-  private static final int ALL = 14;
+  private static final int ALL = 16;
+
+  /** Of so many each is tried in the place of others. */
+  private static final int FEW = 48;
 
   private final Dependencies dependencies;
   private final long[] bytes;
@@ -81,7 +84,7 @@ final class Keeping {
       }
     }
     boolean[] first = refined(within);
-    boolean[] second = refined(shrunk(over));
+    boolean[] second = refined(shrunk(over, -1));
     return dependencies.cost(second) < dependencies.cost(first) ? second : first;
   }
 
@@ -93,15 +96,15 @@ final class Keeping {
     return sum;
   }
 
-  /** Drops what costs least per byte until the rest fits. */
-  private boolean[] shrunk(boolean[] start) {
+  /** Drops what costs least per byte until the rest fits; not the one that must stay. */
+  private boolean[] shrunk(boolean[] start, int staying) {
     boolean[] kept = start.clone();
     while (used(kept) > budget) {
       double cost = dependencies.cost(kept);
       int cheapest = -1;
       double least = Double.POSITIVE_INFINITY;
       for (int i = 0; i < kept.length; i++) {
-        if (kept[i]) {
+        if (kept[i] && i != staying) {
           kept[i] = false;
           double rise = (dependencies.cost(kept) - cost) / Math.max(1, bytes[i]);
           kept[i] = true;
@@ -152,10 +155,10 @@ final class Keeping {
     while (better && least > 0) {
       better = false;
       for (int i = 0; i < best.length && !better; i++) {
-        if (best[i]) {
-          boolean[] tried = best.clone();
-          tried[i] = false;
-          tried = filled(tried, i);
+        boolean[] tried = best.clone();
+        tried[i] = !best[i];
+        if (best[i] || (best.length <= FEW && bytes[i] <= budget)) {
+          tried = best[i] ? filled(tried, i) : filled(shrunk(tried, i), -1);
           double cost = dependencies.cost(tried);
           if (cost < least * (1 - 1e-9)) {
             best = tried;

@@ -1,5 +1,6 @@
 package dev.weft.core.stage;
 
+import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Origin;
@@ -73,7 +74,7 @@ final class Slicing {
       Node lean =
           node.op() instanceof Repeat
               ? rounds(node, needed, available)
-              : withOutputs(node, available);
+              : withOutputs(pruned(node, needed), available);
       for (Value input : lean.inputs()) {
         if (!available.contains(input)) {
           needed.add(input);
@@ -82,6 +83,10 @@ final class Slicing {
       kept.add(lean);
     }
     return kept.reversed();
+  }
+
+  private static Node pruned(Node node, Set<Value> needed) {
+    return node.op() instanceof DeadCode.Prunable op ? op.prune(node, needed) : node;
   }
 
   /** The node without making again what is there: that gets another name, and nobody reads it. */

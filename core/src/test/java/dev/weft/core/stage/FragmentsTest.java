@@ -1,5 +1,6 @@
 package dev.weft.core.stage;
 
+import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.program.PieceGraphs;
@@ -48,6 +49,26 @@ class FragmentsTest {
       graphs.add(
           Fragments.of(piece, cotangents, accumulate)
               .graphs(policy(random.nextInt(4)), random.nextBoolean(), n -> n.cost().flops()));
+    }
+    List<Map<String, Literal>> data = PieceRun.batches(model.graph(), batches, seed);
+    PieceRun.assertSame(
+        PieceRun.oneDevice(model, data),
+        PieceRun.pieces(model, graphs, data, accumulate && random.nextBoolean()));
+  }
+
+  @Property(tries = 40)
+  void onMeshesToo(@ForAll long seed) {
+    var random = new Random(seed);
+    Traced model = RandomModels.trace(seed, true);
+    List<Piece> pieces = HandCut.pieces(model, cuts(model.graph(), random));
+    String loss = model.graph().outputValues().getFirst().name();
+    Mesh mesh = Mesh.parse(List.of("data=2", "model=2", "data=2,model=2").get(random.nextInt(3)));
+    int batches = 1 + random.nextInt(2);
+    boolean accumulate = batches > 1 || random.nextBoolean();
+    var graphs = new ArrayList<PieceGraphs>();
+    for (Fragments fragments : Fragments.all(pieces, loss, mesh, Map.of(), accumulate)) {
+      graphs.add(
+          fragments.graphs(policy(random.nextInt(4)), random.nextBoolean(), n -> n.cost().flops()));
     }
     List<Map<String, Literal>> data = PieceRun.batches(model.graph(), batches, seed);
     PieceRun.assertSame(

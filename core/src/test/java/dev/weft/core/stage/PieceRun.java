@@ -10,10 +10,12 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.Interpreter;
+import dev.weft.core.interpret.LockStep;
 import dev.weft.core.program.PieceGraphs;
 import dev.weft.core.program.Work;
 import dev.weft.core.trace.Traced;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,8 +25,6 @@ import java.util.Random;
 
 /** Runs pieces in order over micro-batches, connecting values by their names alone. */
 final class PieceRun {
-  private PieceRun() {}
-
   /** The loss, its weight, then the gradients of the parameters, summed over micro-batches. */
   static Map<String, Literal> oneDevice(Traced model, List<Map<String, Literal>> batches) {
     Graph forward = model.graph();
@@ -54,68 +54,105 @@ final class PieceRun {
    */
   static Map<String, Literal> pieces(
       Traced model, List<PieceGraphs> pieces, List<Map<String, Literal>> batches, boolean first) {
-    List<Map<String, Literal>> accumulators = new ArrayList<>();
+    List<Map<String, List<Literal>>> accumulators = new ArrayList<>();
     pieces.forEach(_ -> accumulators.add(new HashMap<>()));
     Map<String, Literal> sums = new LinkedHashMap<>();
     for (int micro = 0; micro < batches.size(); micro++) {
-      Map<String, Literal> values = new HashMap<>(Objects.requireNonNull(batches.get(micro)));
-      boolean unseeded = first && micro == 0;
+      var run =
+          new PieceRun(
+              Objects.requireNonNull(batches.get(micro)), accumulators, first && micro == 0);
       for (PieceGraphs piece : pieces) {
-        run(piece, Work.FORWARD, values, accumulators, unseeded);
+        run.run(piece, Work.FORWARD);
       }
       for (PieceGraphs piece : pieces.reversed()) {
         for (Work work :
             List.of(Work.RECOMPUTE, Work.BACKWARD, Work.INPUT_GRADIENT, Work.WEIGHT_GRADIENT)) {
           if (piece.graphs().containsKey(work)) {
-            run(piece, work, values, accumulators, unseeded);
+            run.run(piece, work);
           }
         }
       }
       for (Value output : model.graph().outputValues()) {
-        add(sums, output.name(), Objects.requireNonNull(values.get(output.name()), output::name));
+        PieceGraphs piece = Objects.requireNonNull(run.makers.get(output.name()), output::name);
+        List<Literal> tiles = Objects.requireNonNull(run.values.get(output.name()));
+        add(sums, output.name(), gathered(piece, output.name(), tiles));
       }
     }
-    for (Map<String, Literal> accumulated : accumulators) {
-      accumulated.forEach((name, literal) -> add(sums, name, literal));
+    for (PieceGraphs piece : pieces) {
+      accumulators
+          .get(piece.piece())
+          .forEach((name, tiles) -> add(sums, name, gathered(piece, name, tiles)));
     }
     return sums;
   }
 
-  private static void run(
-      PieceGraphs piece,
-      Work work,
-      Map<String, Literal> values,
-      List<Map<String, Literal>> accumulators,
-      boolean unseeded) {
+  private final Map<String, Literal> batch;
+  private final List<Map<String, List<Literal>>> accumulators;
+  private final boolean unseeded;
+
+  /** What was made so far, on each device, and by whom. */
+  private final Map<String, List<Literal>> values = new HashMap<>();
+
+  private final Map<String, PieceGraphs> makers = new HashMap<>();
+
+  private PieceRun(
+      Map<String, Literal> batch, List<Map<String, List<Literal>>> accumulators, boolean unseeded) {
+    this.batch = batch;
+    this.accumulators = accumulators;
+    this.unseeded = unseeded;
+  }
+
+  private static Literal gathered(PieceGraphs piece, String name, List<Literal> tiles) {
+    PieceGraphs.Held held = piece.held(name, tiles.getFirst().type());
+    return LockStep.gather(held.type(), tiles, held.layout(), piece.mesh());
+  }
+
+  private List<Literal> input(
+      PieceGraphs piece, Work work, Graph.Input input, Map<String, List<Literal>> accumulated) {
+    Value value = input.value();
+    String name = value.name();
+    if (input.kind() == Graph.Kind.ACCUMULATOR) {
+      return accumulated.computeIfAbsent(
+          name, _ -> Collections.nCopies(piece.mesh().size(), Literal.filled(value.type(), 0)));
+    }
+    List<Literal> made = values.get(name);
+    if (made != null) {
+      return made;
+    }
+    Literal literal = batch.get(name);
+    assertTrue(literal != null, () -> work + " of piece " + piece.piece() + " needs " + value);
+    return LockStep.scatter(
+        Objects.requireNonNull(literal), piece.held(value).layout(), piece.mesh());
+  }
+
+  private void run(PieceGraphs piece, Work work) {
     Graph plain = Objects.requireNonNull(piece.graphs().get(work));
     Graph graph = unseeded ? piece.first().getOrDefault(work, plain) : plain;
-    Map<String, Literal> accumulated = accumulators.get(piece.piece());
-    var arguments = new ArrayList<Literal>();
+    Map<String, List<Literal>> accumulated = accumulators.get(piece.piece());
+    var inputs = new ArrayList<List<Literal>>();
     for (Graph.Input input : graph.inputs()) {
-      Value value = input.value();
-      Literal literal;
-      if (input.kind() == Graph.Kind.ACCUMULATOR) {
-        literal = accumulated.computeIfAbsent(value.name(), _ -> Literal.filled(value.type(), 0));
-      } else {
-        literal =
-            Objects.requireNonNull(
-                values.get(value.name()),
-                () -> work + " of piece " + piece.piece() + " needs " + value);
-      }
-      arguments.add(literal);
+      inputs.add(input(piece, work, input, accumulated));
     }
-    List<Literal> results = Interpreter.run(graph, arguments);
-    for (int i = 0; i < results.size(); i++) {
+    List<List<Literal>> devices = new ArrayList<>();
+    for (int device = 0; device < piece.mesh().size(); device++) {
+      int at = device;
+      devices.add(inputs.stream().map(tiles -> tiles.get(at)).toList());
+    }
+    List<List<Literal>> results = LockStep.run(graph, piece.mesh(), devices);
+    for (int i = 0; i < graph.outputs().size(); i++) {
+      int index = i;
+      List<Literal> tiles = results.stream().map(device -> device.get(index)).toList();
       Graph.Output output = graph.outputs().get(i);
       Value donated = output.donated();
       String name = output.value().name();
       if (donated != null) {
-        accumulated.put(donated.name(), results.get(i));
+        accumulated.put(donated.name(), tiles);
       } else if (name.endsWith(".sum") && work != Work.FORWARD && work != Work.RECOMPUTE) {
-        accumulated.put(name, results.get(i));
+        accumulated.put(name, tiles);
       } else {
-        Literal before = values.put(name, results.get(i));
+        List<Literal> before = values.put(name, tiles);
         assertTrue(before == null, () -> name + " is made twice");
+        makers.put(name, piece);
       }
     }
   }
