@@ -62,7 +62,8 @@ final class ConfigOptions {
           Map.entry("schedule", String.join(", ", Schedules.names())),
           Map.entry(
               "recompute",
-              "what is made again for the backward: none, full, fraction=0.5, stage-aware=0.6"),
+              "what is made again for the backward: none, full, auto, fraction=0.5,"
+                  + " stage-aware=0.6"),
           Map.entry("recompute-timing", "early, or inline: when the cotangents have arrived"),
           Map.entry("zero", "ZeRO stage 0 to 3: what is split over data besides the batch"),
           Map.entry("bucket-bytes", "most gradients that one collective reduces, like 1MiB"));

@@ -26,6 +26,11 @@ public record PipelinePlan(
     Schedule schedule,
     IntFunction<Recomputation> recomputation,
     RecomputeTiming timing) {
+  /** The same with other recomputation. */
+  public PipelinePlan withRecomputation(IntFunction<Recomputation> other) {
+    return new PipelinePlan(stages, chunks, mesh, zero, microBatches, schedule, other, timing);
+  }
+
   /** How many pieces the model is cut into. */
   public int pieces() {
     return stages * chunks;

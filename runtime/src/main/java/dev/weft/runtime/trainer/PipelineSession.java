@@ -2,9 +2,15 @@ package dev.weft.runtime.trainer;
 
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.program.Buffer;
+import dev.weft.core.program.Pool;
+import dev.weft.core.program.Program;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.stage.Recomputation;
 import dev.weft.core.trace.Parameter;
+import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
@@ -31,6 +37,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
+import java.util.function.IntFunction;
 
 /**
  * A model with its optimizer on stages of devices, all in this process: micro-batches flow through
@@ -55,6 +62,7 @@ public final class PipelineSession implements Learner {
     this.step =
         PipelineStep.of(
             spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
+    requireRoom();
     this.train = pipeline.load(step.train());
     this.norm = pipeline.load(step.norm());
     this.update = pipeline.load(step.update());
@@ -77,7 +85,76 @@ public final class PipelineSession implements Learner {
    *     cannot run so
    */
   static PipelineSession open(TrainConfig config, Map<String, Route> routes) {
-    return open(Session.spec(config), config.pipelinePlan(), Machine.routes(routes));
+    Session.Spec spec = Session.spec(config);
+    PipelinePlan plan = config.pipelinePlan();
+    Routes known = Machine.routes(routes);
+    return config.recompute().equals(Recompute.AUTO)
+        ? fitted(spec, plan, known)
+        : open(spec, plan, known);
+  }
+
+  /**
+   * The session whose stages keep as much for the backward as their memory allows: opened with
+   * everything made again, it tells what is left.
+   */
+  private static PipelineSession fitted(Session.Spec spec, PipelinePlan plan, Routes routes) {
+    long budget = spec.budget().count() / (plan.stages() * plan.mesh().size());
+    long[] left = new long[plan.stages()];
+    try (PipelineSession full = open(spec, plan, routes)) {
+      for (int stage = 0; stage < left.length; stage++) {
+        long predicted = full.pipeline.group(stage).device(0).predictedPeak().count();
+        left[stage] = Math.max(0, budget - predicted) / (full.live(stage) * plan.chunks());
+      }
+    }
+    // What a longer list of kept values needs besides, in scratch memory, is seen by trying.
+    for (double share = 1; share > 0.05; share *= 0.7) {
+      double part = share;
+      IntFunction<Recomputation> kept =
+          piece -> new Recomputation.Budget((long) (left[plan.stageOf(piece)] * part));
+      try {
+        return open(spec, plan.withRecomputation(kept), routes);
+      } catch (UserException e) {
+        if (share * 0.7 <= 0.05) {
+          throw e;
+        }
+      }
+    }
+    return open(spec, plan, routes);
+  }
+
+  /** The most micro-batches that are alive on a stage at once. */
+  private int live(int stage) {
+    return step.train().stages().get(stage).pools().stream()
+        .filter(pool -> !pool.kept())
+        .mapToInt(Pool::slots)
+        .max()
+        .orElse(1);
+  }
+
+  /** Tells before anything is allocated which stage cannot hold what it must, and by how much. */
+  private void requireRoom() {
+    for (int stage = 0; stage < pipeline.stages(); stage++) {
+      Map<String, Long> held = new HashMap<>();
+      for (Program program : List.of(step.train(), step.norm(), step.update(), step.evaluate())) {
+        StageProgram own = program.stages().get(stage);
+        for (Buffer buffer : own.buffers()) {
+          long bytes = Slab.pages(buffer.local().bytes()) * own.pools().get(buffer.pool()).slots();
+          held.merge(buffer.name(), bytes, Math::max);
+        }
+      }
+      long needed = held.values().stream().mapToLong(b -> b).sum();
+      long budget = pipeline.group(stage).device(0).memory().budget().count();
+      if (needed > budget) {
+        throw new UserException(
+            "stage %d of %d does not fit: each of its devices has %s and must hold %s besides what computing takes, %s too much. Raise --device-memory, take more --stages or --micro-batches, --recompute full or auto, or a smaller model or batch."
+                .formatted(
+                    stage,
+                    pipeline.stages(),
+                    Bytes.of(budget),
+                    Bytes.of(needed),
+                    Bytes.of(needed - budget)));
+      }
+    }
   }
 
   /**

@@ -7,12 +7,16 @@ import java.util.function.IntFunction;
 
 /** Reads what a user writes about recomputation. */
 public final class Recompute {
+  /** What keeps as much as the memory of each stage allows. */
+  static final String AUTO = "auto";
+
   private Recompute() {}
 
   /**
    * What each piece makes again.
    *
-   * @param text {@code none}, {@code full}, {@code fraction=0.5} or {@code stage-aware=0.6}
+   * @param text {@code none}, {@code full}, {@code fraction=0.5}, {@code stage-aware=0.6}, or
+   *     {@code auto}, which begins with all
    * @throws UserException if it is none of these
    */
   public static IntFunction<Recomputation> parse(String text, int stages) {
@@ -20,7 +24,7 @@ public final class Recompute {
     if (sides.length == 1 && sides[0].equals("none")) {
       return _ -> new Recomputation.None();
     }
-    if (sides.length == 1 && sides[0].equals("full")) {
+    if (sides.length == 1 && (sides[0].equals("full") || sides[0].equals(AUTO))) {
       return _ -> new Recomputation.Full();
     }
     if (sides.length == 2 && sides[0].equals("fraction")) {
@@ -32,7 +36,9 @@ public final class Recompute {
       return piece -> Recomputation.stageAware(share, piece % stages, stages);
     }
     throw new UserException(
-        "recompute must be none, full, fraction=0.5 or stage-aware=0.6, found '" + text + "'");
+        "recompute must be none, full, auto, fraction=0.5 or stage-aware=0.6, found '"
+            + text
+            + "'");
   }
 
   private static double share(String text, String number) {

@@ -73,7 +73,7 @@ import java.util.stream.Collectors;
  * @param chunks pieces of the model on each stage; 0 for as many as the schedule usually has
  * @param schedule in what order stages compute
  * @param recompute what the backward needs and is made again: {@code none}, {@code full}, {@code
- *     fraction=0.5}, {@code stage-aware=0.6}
+ *     fraction=0.5}, {@code stage-aware=0.6}, {@code auto} for what memory demands
  * @param recomputeTiming {@code early} or {@code inline}
  * @param bucketBytes the most bytes of gradients that devices reduce in one collective, {@code
  *     4MiB}; a larger gradient is reduced by itself

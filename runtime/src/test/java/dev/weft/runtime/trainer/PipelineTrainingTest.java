@@ -2,10 +2,12 @@ package dev.weft.runtime.trainer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.core.cluster.UserException;
 import dev.weft.engine.program.Literals;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -56,6 +58,9 @@ final class PipelineTrainingTest {
         "gpt | stages:2 schedule:eager-1f1b micro-batches:8",
         "gpt | stages:2 schedule:interleaved",
         "gpt | stages:2 micro-batches:1",
+        "gpt | stages:2 schedule:zero-bubble",
+        "gpt | stages:2 recompute:fraction=0.5",
+        "gpt | stages:2 recompute:auto device-memory:900KB",
         "gpt | stages:2 mesh:data=2",
         "gpt | stages:2 mesh:data=2 zero:3 recompute:full",
         "moe | stages:4",
@@ -72,6 +77,14 @@ final class PipelineTrainingTest {
         alone.tensors.keySet().stream().toList(), together.tensors.keySet().stream().toList());
     alone.tensors.forEach(
         (name, expected) -> assertArrayEquals(expected, together.tensors.get(name), 1e-7, name));
+  }
+
+  @Test
+  void aStageThatDoesNotFitIsNamed() {
+    UserException mistake =
+        assertThrows(
+            UserException.class, () -> Learner.open(config("gpt", "stages:2 device-memory:100KB")));
+    assertTrue(mistake.getMessage().startsWith("stage 0 of 2 does not fit"), mistake.getMessage());
   }
 
   @Test
