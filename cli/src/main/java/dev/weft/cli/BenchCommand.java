@@ -44,6 +44,30 @@ final class BenchCommand implements Runnable {
     spec.commandLine().usage(spec.commandLine().getOut());
   }
 
+  /**
+   * A line per kernel and shapes: what it takes of a step or a token, and how often it is called.
+   */
+  static void print(List<CallTime> calls, String unit, int units) {
+    Map<String, LongSummaryStatistics> lines =
+        calls.stream()
+            .collect(
+                Collectors.groupingBy(
+                    CallTime::call, Collectors.summarizingLong(CallTime::nanoseconds)));
+    double total = calls.stream().mapToLong(CallTime::nanoseconds).sum();
+    System.err.printf("%9s %6s %6s  %s%n", "ms/" + unit, "share", "calls", "kernel and shapes");
+    lines.entrySet().stream()
+        .sorted(Comparator.comparingLong(entry -> -entry.getValue().getSum()))
+        .filter(entry -> entry.getValue().getSum() > total / 1000)
+        .forEach(
+            entry ->
+                System.err.printf(
+                    "%9.3f %5.1f%% %6d  %s%n",
+                    entry.getValue().getSum() * 1e-6 / units,
+                    entry.getValue().getSum() * 100 / total,
+                    entry.getValue().getCount(),
+                    entry.getKey()));
+  }
+
   /** {@code weft bench step}. */
   @Command(
       name = "step",
@@ -157,30 +181,8 @@ final class BenchCommand implements Runnable {
             .forEach(entry -> System.out.printf("%-24s %s%n", entry.getKey(), entry.getValue()));
       }
       if (profile && session instanceof Session alone) {
-        print(alone.profile(), steps);
+        print(alone.profile(), "step", steps);
       }
-    }
-
-    /** A line per kernel and shapes: what it takes of a step, and how often it is called. */
-    private static void print(List<CallTime> calls, int steps) {
-      Map<String, LongSummaryStatistics> lines =
-          calls.stream()
-              .collect(
-                  Collectors.groupingBy(
-                      CallTime::call, Collectors.summarizingLong(CallTime::nanoseconds)));
-      double total = calls.stream().mapToLong(CallTime::nanoseconds).sum();
-      System.err.printf("%9s %6s %6s  %s%n", "ms/step", "share", "calls", "kernel and shapes");
-      lines.entrySet().stream()
-          .sorted(Comparator.comparingLong(entry -> -entry.getValue().getSum()))
-          .filter(entry -> entry.getValue().getSum() > total / 1000)
-          .forEach(
-              entry ->
-                  System.err.printf(
-                      "%9.3f %5.1f%% %6d  %s%n",
-                      entry.getValue().getSum() * 1e-6 / steps,
-                      entry.getValue().getSum() * 100 / total,
-                      entry.getValue().getCount(),
-                      entry.getKey()));
     }
 
     private static void serve(Learner session, TrainConfig config, SplittableRandom random) {

@@ -29,6 +29,9 @@ final class DecodeBench implements Callable<Integer> {
   @Option(names = "--format", defaultValue = "text", description = "text or json")
   EvalCommand.Format format;
 
+  @Option(names = "--profile", description = "prints what each kernel took, by shapes")
+  boolean profile;
+
   @Override
   public Integer call() {
     TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
@@ -46,10 +49,16 @@ final class DecodeBench implements Callable<Integer> {
       }
       int tokens = Math.min(TOKENS, config.sequence() - WARMUP);
       double[] seconds = new double[tokens];
+      if (profile) {
+        generator.startProfile();
+      }
       for (int i = 0; i < tokens; i++) {
         long start = System.nanoTime();
         generator.decode(i, WARMUP + i);
         seconds[i] = (System.nanoTime() - start) * 1e-9;
+      }
+      if (profile) {
+        BenchCommand.print(generator.profile(), "token", tokens);
       }
       Arrays.sort(seconds);
       double median = seconds[tokens / 2];

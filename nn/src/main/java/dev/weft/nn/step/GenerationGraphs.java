@@ -1,6 +1,7 @@
 package dev.weft.nn.step;
 
 import dev.weft.core.grad.MixedPrecision;
+import dev.weft.core.grad.NarrowParameters;
 import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
@@ -24,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * Continuing a text as two graphs: prefill reads its beginning, decode one token more each time.
@@ -32,6 +34,9 @@ import java.util.Objects;
  * place of the last token that counts), the cache {@code keys} and {@code values}, and parameters
  * by {@link Parameter#name}. Both return the logits [vocabulary] of the next token, then keys and
  * values, which take over the memory of those given.
+ *
+ * <p>A parameter that decode only uses in the type of its products is taken in that type, by both:
+ * who calls them rounds it once. {@link Traced#parameters} keep the types that are trained.
  */
 public final class GenerationGraphs {
   public static final String POSITION = "position";
@@ -43,28 +48,46 @@ public final class GenerationGraphs {
   /**
    * Traces the reading of a text's beginning.
    *
+   * @param decode what {@link #decode} gives for the same model: both take the same parameters
    * @param length how many tokens are read at once; what is behind {@code position} is padding
    * @param dtype what products are computed in, and what the cache holds
    */
   public static Traced prefill(
-      GenerativeModel model, ModelConfig config, long length, DataType dtype) {
-    return trace(
-        "prefill" + length,
-        config,
-        length,
-        dtype,
-        (scope, tokens, cache) ->
-            model.prefill(scope, config, tokens, scope.fact(POSITION), cache));
+      Traced decode, GenerativeModel model, ModelConfig config, long length, DataType dtype) {
+    Traced traced =
+        trace(
+            "prefill" + length,
+            config,
+            length,
+            dtype,
+            (scope, tokens, cache) ->
+                model.prefill(scope, config, tokens, scope.fact(POSITION), cache));
+    Set<String> narrow = new HashSet<>();
+    for (Value parameter : decode.graph().inputs(Graph.Kind.PARAMETER)) {
+      if (parameter.dtype() == dtype) {
+        narrow.add(parameter.name());
+      }
+    }
+    return traced.withGraph(narrow(traced.graph(), dtype, narrow));
   }
 
   /** Traces the reading of one token more. */
   public static Traced decode(GenerativeModel model, ModelConfig config, DataType dtype) {
-    return trace(
-        "decode",
-        config,
-        1,
-        dtype,
-        (scope, tokens, cache) -> model.decode(scope, config, tokens, scope.fact(POSITION), cache));
+    Traced traced =
+        trace(
+            "decode",
+            config,
+            1,
+            dtype,
+            (scope, tokens, cache) ->
+                model.decode(scope, config, tokens, scope.fact(POSITION), cache));
+    Set<String> names = NarrowParameters.names(traced.graph(), dtype);
+    return traced.withGraph(narrow(traced.graph(), dtype, names));
+  }
+
+  private static Graph narrow(Graph graph, DataType dtype, Set<String> names) {
+    Graph narrow = NarrowParameters.apply(graph, dtype, names);
+    return Optimize.optimize(Verifier.verify("narrow parameters", narrow));
   }
 
   @FunctionalInterface

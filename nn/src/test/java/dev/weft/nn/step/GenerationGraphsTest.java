@@ -27,6 +27,9 @@ class GenerationGraphsTest {
   private static Tensors tensors(Traced prefill) {
     var tensors = new Tensors();
     tensors.initialize(prefill.parameters());
+    for (Value parameter : prefill.graph().inputs(Graph.Kind.PARAMETER)) {
+      tensors.round(parameter.name(), parameter.dtype());
+    }
     Value keys = prefill.graph().input(GenerationGraphs.KEYS).orElseThrow();
     // What lies in the cache before must not matter.
     tensors.put(GenerationGraphs.KEYS, Literal.filled(keys.type(), 7));
@@ -46,8 +49,9 @@ class GenerationGraphsTest {
       int prompt,
       int padded,
       int count) {
-    Traced prefill = GenerationGraphs.prefill(model, config, padded, dtype);
-    Graph decode = GenerationGraphs.decode(model, config, dtype).graph();
+    Traced one = GenerationGraphs.decode(model, config, dtype);
+    Graph decode = one.graph();
+    Traced prefill = GenerationGraphs.prefill(one, model, config, padded, dtype);
     Tensors tensors = tensors(prefill);
     long[] tokens = new long[padded];
     System.arraycopy(TEXT, 0, tokens, 0, prompt);
@@ -98,10 +102,29 @@ class GenerationGraphsTest {
     assertEquals(Math.log(sum) - logits[2], loss, 1e-12);
   }
 
+  /** What products, sums and lookups take is held narrow; what norms compute in f32 is not. */
+  @Test
+  void parametersAreHeldAsTheyAreUsed() {
+    for (DataType dtype : List.of(DataType.BF16, DataType.F32, DataType.F64)) {
+      Traced decode = GenerationGraphs.decode(new Gpt(), CONFIG, dtype);
+      Traced prefill = GenerationGraphs.prefill(decode, new Gpt(), CONFIG, 4, dtype);
+      for (Graph graph : List.of(decode.graph(), prefill.graph())) {
+        for (Value parameter : graph.inputs(Graph.Kind.PARAMETER)) {
+          boolean norm = parameter.name().contains("ln_");
+          assertEquals(
+              norm && dtype == DataType.BF16 ? DataType.F32 : dtype,
+              parameter.dtype(),
+              parameter.name());
+        }
+      }
+    }
+  }
+
   @Test
   void aNarrowCacheStaysNarrow() {
-    Graph prefill = GenerationGraphs.prefill(new Gpt(), CONFIG, 4, DataType.BF16).graph();
-    Graph decode = GenerationGraphs.decode(new Gpt(), CONFIG, DataType.BF16).graph();
+    Traced one = GenerationGraphs.decode(new Gpt(), CONFIG, DataType.BF16);
+    Graph decode = one.graph();
+    Graph prefill = GenerationGraphs.prefill(one, new Gpt(), CONFIG, 4, DataType.BF16).graph();
     for (Graph graph : List.of(prefill, decode)) {
       assertEquals(DataType.F32, graph.outputValues().getFirst().dtype());
       for (Value cache : graph.inputs(Graph.Kind.STATE)) {

@@ -8,6 +8,7 @@ import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Value;
+import dev.weft.core.trace.Traced;
 import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.model.Moe;
@@ -97,8 +98,9 @@ class MoeTest {
     tensors.whole(StepGraphs.TARGETS, new long[] {1, 4}, -1, -1, -1, 2);
     double loss = tensors.run(step.evaluate()).getFirst().doubles()[0];
 
-    Graph prefill = GenerationGraphs.prefill(new Moe(), config, 3, DataType.F64).graph();
-    Graph decode = GenerationGraphs.decode(new Moe(), config, DataType.F64).graph();
+    Traced one = GenerationGraphs.decode(new Moe(), config, DataType.F64);
+    Graph decode = one.graph();
+    Graph prefill = GenerationGraphs.prefill(one, new Moe(), config, 3, DataType.F64).graph();
     Value keys = prefill.input(GenerationGraphs.KEYS).orElseThrow();
     tensors.put(GenerationGraphs.KEYS, Literal.filled(keys.type(), 7));
     tensors.put(GenerationGraphs.VALUES, Literal.filled(keys.type(), -3));

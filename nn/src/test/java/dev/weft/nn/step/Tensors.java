@@ -8,11 +8,13 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.Interpreter;
+import dev.weft.core.op.Rounding;
 import dev.weft.core.trace.Parameter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,6 +31,16 @@ final class Tensors {
 
   Literal get(String name) {
     return Objects.requireNonNull(values.get(name), name);
+  }
+
+  /** Rounds a tensor to a type. */
+  void round(String name, DataType dtype) {
+    Literal wide = get(name);
+    put(
+        name,
+        Literal.of(
+            wide.type().with(dtype),
+            Arrays.stream(wide.doubles()).map(x -> Rounding.round(dtype, x)).toArray()));
   }
 
   void fact(String name, long number) {

@@ -5,13 +5,16 @@ import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.trace.Parameter;
 import dev.weft.core.trace.Traced;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.CallTime;
 import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Literals;
 import dev.weft.nn.model.GenerativeModel;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.step.GenerationGraphs;
@@ -41,7 +44,7 @@ public final class Generator implements AutoCloseable {
   private final Map<Long, DeviceBuffer> prompts = new HashMap<>();
   private final Executable decode;
 
-  private final List<Parameter> parameters;
+  private final Traced traced;
 
   private Generator(TrainConfig config, GenerativeModel generative, Device device) {
     this.model = config.modelConfig();
@@ -55,17 +58,17 @@ public final class Generator implements AutoCloseable {
     allocate("values", cache);
     allocate("token", TensorType.of(DataType.I64, 1, 1));
     allocate("position", TensorType.scalar(DataType.I64));
-    Traced traced = GenerationGraphs.decode(generative, model, dtype);
-    this.parameters = traced.parameters();
-    for (Parameter parameter : parameters) {
+    this.traced = GenerationGraphs.decode(generative, model, dtype);
+    for (Value parameter : traced.graph().inputs(Graph.Kind.PARAMETER)) {
       allocate(parameter.name(), parameter.type());
     }
     this.decode = load(traced.graph(), "token");
   }
 
   private void restore(Checkpoint checkpoint) {
-    for (Parameter parameter : parameters) {
-      MemorySegment target = buffer(parameter.name()).segment();
+    for (Parameter parameter : traced.parameters()) {
+      DeviceBuffer buffer = buffer(parameter.name());
+      DataType held = buffer.type().dtype();
       long offset = 0;
       for (String name : parameter.sliceNames()) {
         TensorData tensor = checkpoint.model().tensor(name);
@@ -74,8 +77,16 @@ public final class Generator implements AutoCloseable {
               "tensor '%s' has type %s, expected %s: the checkpoint is of another model"
                   .formatted(name, tensor.type(), parameter.sliceType()));
         }
-        target.asSlice(offset, tensor.data().byteSize()).copyFrom(tensor.data());
-        offset += tensor.data().byteSize();
+        TensorType type = tensor.type().with(held);
+        MemorySegment target = buffer.segment().asSlice(offset, type.bytes());
+        if (type.equals(tensor.type())) {
+          target.copyFrom(tensor.data());
+        } else {
+          // Read as numbers and rounded once, here: tokens read the narrow numbers alone.
+          Literals.write(
+              Literal.of(type, Literals.read(tensor.type(), tensor.data()).doubles()), target);
+        }
+        offset += type.bytes();
       }
     }
   }
@@ -90,6 +101,16 @@ public final class Generator implements AutoCloseable {
       generator.close();
       throw e;
     }
+  }
+
+  /** What calls took since {@link #startProfile}. */
+  public List<CallTime> profile() {
+    return decode.profile();
+  }
+
+  /** Has all tokens from now on time each call. */
+  public void startProfile() {
+    decode.startProfile();
   }
 
   /** A model whose parameters are all zero, to time. */
@@ -113,9 +134,11 @@ public final class Generator implements AutoCloseable {
     }
   }
 
-  /** Bytes of all parameters, which a token needs read once. */
+  /** Bytes of all parameters as they are held here, which a token needs read once. */
   public long parameterBytes() {
-    return parameters.stream().mapToLong(parameter -> parameter.type().bytes()).sum();
+    return traced.graph().inputs(Graph.Kind.PARAMETER).stream()
+        .mapToLong(parameter -> parameter.type().bytes())
+        .sum();
   }
 
   /**
@@ -203,7 +226,8 @@ public final class Generator implements AutoCloseable {
               allocate("prompt" + n, type);
               prompts.put(n, buffer("prompt" + n));
               return load(
-                  GenerationGraphs.prefill(generative, model, n, dtype).graph(), "prompt" + n);
+                  GenerationGraphs.prefill(traced, generative, model, n, dtype).graph(),
+                  "prompt" + n);
             });
     MemorySegment tokens = Objects.requireNonNull(prompts.get(length)).segment();
     for (int i = 0; i < length; i++) {
