@@ -21,29 +21,18 @@ record MemoryPlan(long bytes, long liveBytes, int fullest) {
     var order = new ArrayList<>(buffers);
     order.sort(
         Comparator.comparingLong((Buffer b) -> -b.bytes).thenComparingInt((Buffer b) -> b.first));
-    var placed = new ArrayList<Buffer>();
+    int positions = 1 + buffers.stream().mapToInt(b -> b.last).max().orElse(0);
+    var occupancy = new Occupancy(positions);
     long end = 0;
     for (Buffer buffer : order) {
-      long offset = 0;
-      // Placed buffers are kept by offset: walk over the gaps between those alive meanwhile.
-      for (Buffer other : placed) {
-        if (other.last < buffer.first || buffer.last < other.first) {
-          continue;
-        }
-        if (offset + buffer.bytes <= other.offset) {
-          break;
-        }
-        offset = Math.max(offset, align(other.offset + other.bytes));
+      long size = align(buffer.bytes);
+      buffer.offset = occupancy.lowestFree(buffer.first, buffer.last, size);
+      if (size > 0) {
+        occupancy.take(buffer.first, buffer.last, buffer.offset, buffer.offset + size);
       }
-      buffer.offset = offset;
-      int position = 0;
-      while (position < placed.size() && placed.get(position).offset <= offset) {
-        position++;
-      }
-      placed.add(position, buffer);
-      end = Math.max(end, offset + buffer.bytes);
+      end = Math.max(end, buffer.offset + size);
     }
-    return measured(align(end), buffers);
+    return measured(end, buffers);
   }
 
   private static long align(long bytes) {

@@ -8,6 +8,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.op.Add;
 import dev.weft.engine.device.DeviceBuffer;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -97,6 +98,8 @@ final class Placement {
   private final List<Flat> pendingOutputs = new ArrayList<>();
   private int[] ends = new int[0];
 
+  private Map<Flat, Reads> reads = Map.of();
+
   private static Operand whole(
       Map<DeviceBuffer, Buffer> buffers, DeviceBuffer buffer, TensorType type) {
     Buffer piece = buffers.computeIfAbsent(buffer, b -> new Buffer(b.name(), b.type().bytes(), b));
@@ -158,7 +161,7 @@ final class Placement {
       item.inputs().forEach(i -> i.base.reads++);
     }
     outputs.forEach(o -> o.base.reads++);
-    Set<Item> gone = new HashSet<>();
+    Set<Item> gone = Collections.newSetFromMap(new IdentityHashMap<>());
     for (int position = 0; position < items.size(); position++) {
       Item sum = items.get(position);
       if (!(sum.op() instanceof Add)) {
@@ -189,7 +192,7 @@ final class Placement {
         }
       }
     }
-    items.removeIf(item -> gone.stream().anyMatch(g -> g == item));
+    items.removeIf(gone::contains);
   }
 
   /** Lets rounds' parts be made in their stack, which saves the copy. */
@@ -281,6 +284,7 @@ final class Placement {
   }
 
   private void order(List<Flat> outputs) {
+    reads = Reads.of(items);
     ends = new int[items.size()];
     for (int position = 0; position < items.size(); position++) {
       Item item = items.get(position);
@@ -301,20 +305,22 @@ final class Placement {
 
   /** The first item that reads what a collective makes; one behind the last if none does. */
   private int firstReader(int collective) {
-    for (int position = collective + 1; position < items.size(); position++) {
-      for (Flat read : items.get(position).reads()) {
-        for (Flat made : items.get(collective).outputs()) {
-          if (read.root() == made.root() && overlap(read.range(), made.range())) {
-            return position;
-          }
-        }
-      }
+    int[] first = {items.size()};
+    for (Flat made : items.get(collective).outputs()) {
+      reads(made.root())
+          .overlapping(
+              made.range(),
+              read -> {
+                if (read.item() > collective) {
+                  first[0] = Math.min(first[0], read.item());
+                }
+              });
     }
-    return items.size();
+    return first[0];
   }
 
-  private static boolean overlap(long[] a, long[] b) {
-    return a[0] < b[1] && b[0] < a[1];
+  private Reads reads(Flat root) {
+    return reads.getOrDefault(root, Reads.NONE);
   }
 
   /** Before which item each item has ended: its own position but for collectives. */
@@ -336,23 +342,17 @@ final class Placement {
   }
 
   private boolean isReadAfter(Flat donated, Flat output, int write) {
-    long[] region = output.range();
     Item writer = items.get(write);
-    for (int position = 0; position < items.size(); position++) {
-      if (position < write && ends[position] <= write) {
-        continue;
-      }
-      for (Flat read : items.get(position).reads()) {
-        if (read.root() != donated) {
-          continue;
-        }
-        if (overlap(read.range(), region)
-            && (position != write || !allowsSharing(writer, output, read))) {
-          return true;
-        }
-      }
-    }
-    return false;
+    boolean[] found = {false};
+    reads(donated)
+        .overlapping(
+            output.range(),
+            read -> {
+              boolean over = read.item() < write && ends[read.item()] <= write;
+              boolean shared = read.item() == write && allowsSharing(writer, output, read.flat());
+              found[0] |= !over && !shared;
+            });
+    return found[0];
   }
 
   /** Whether an item may write its output over an operand, element by element. */
