@@ -25,13 +25,23 @@ public final class DeviceMemory {
     if (bytes < 0) {
       throw new IllegalArgumentException(operation + " takes " + bytes + " bytes");
     }
+    require(bytes, operation);
+    current[kind.ordinal()] += bytes;
+    total += bytes;
+    peak = Math.max(peak, total);
+  }
+
+  /**
+   * Sees that so many bytes are left, and takes none.
+   *
+   * @param operation who asks, for the message
+   * @throws OutOfDeviceMemoryException if fewer are left
+   */
+  public synchronized void require(long bytes, String operation) {
     if (bytes > budget.count() - total) {
       throw new OutOfDeviceMemoryException(
           operation, Bytes.of(bytes), Bytes.of(budget.count() - total), budget);
     }
-    current[kind.ordinal()] += bytes;
-    total += bytes;
-    peak = Math.max(peak, total);
   }
 
   /**

@@ -194,28 +194,31 @@ public final class Device implements AutoCloseable {
 
   /**
    * The most bytes that it will hold when its programs run, known before any has: what it holds
-   * already, the scratch memory of the largest and the constants of all.
+   * already, the scratch memory of the largest, the constants of all, and the results of the call
+   * that allocates most for itself.
    */
   public Bytes predictedPeak() {
     long scratchBytes = 0;
     long constants = 0;
+    long adopted = 0;
     for (Executable executable : executables) {
       scratchBytes = Math.max(scratchBytes, executable.scratchBytes());
       constants += Slab.pages(executable.constantBytes());
+      adopted = Math.max(adopted, executable.adoptedBytes());
     }
-    return memory.current().plus(Bytes.of(Slab.pages(scratchBytes) + constants));
+    return memory.current().plus(Bytes.of(Slab.pages(scratchBytes) + constants + adopted));
   }
 
   /**
-   * Makes the scratch slab large enough for all programs, so that what does not fit is told now and
-   * not when one first runs.
+   * Makes the scratch slab large enough for all programs, and sees that there is room for what
+   * their kernels allocate, so that what does not fit is told now and not when one first runs.
    *
    * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes
    */
   public void reserve() {
     executables.stream()
-        .max(Comparator.comparingLong(Executable::scratchBytes))
-        .ifPresent(Executable::reserve);
+        .sorted(Comparator.comparingLong(Executable::scratchBytes).reversed())
+        .forEach(Executable::reserve);
   }
 
   /** Closes executables and buffers that are still open, the scratch memory and the thread. */

@@ -12,6 +12,7 @@ import dev.weft.engine.library.TensorHandle;
 import dev.weft.engine.library.TensorSlot;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -148,6 +149,20 @@ public final class Executable implements AutoCloseable {
     return program.plan().bytes();
   }
 
+  /** The most bytes of results that one call allocates itself: they live until they are copied. */
+  public long adoptedBytes() {
+    return program.commands().stream().mapToLong(Executable::adoptedBytes).max().orElse(0);
+  }
+
+  private static long adoptedBytes(Command command) {
+    return command instanceof Command.Library library
+        ? library.results().stream()
+            .flatMap(Optional::stream)
+            .mapToLong(result -> result.shape().elements() * result.dtype().bytes())
+            .sum()
+        : 0;
+  }
+
   /** Bytes of its constants. */
   public long constantBytes() {
     return program.constants().keySet().stream().mapToLong(b -> b.bytes).sum();
@@ -279,7 +294,8 @@ public final class Executable implements AutoCloseable {
   }
 
   /**
-   * Sees to it that the device's scratch slab is large enough.
+   * Sees to it that the device's scratch slab is large enough, and that there is room beside it for
+   * what kernels allocate.
    *
    * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes,
    *     naming the op that needs most
@@ -289,7 +305,12 @@ public final class Executable implements AutoCloseable {
         program.commands().isEmpty()
             ? ""
             : ", fullest at " + program.commands().get(program.plan().fullest()).origin();
-    return device.scratch(program.plan().bytes(), "scratch memory of graph " + name + fullest);
+    Slab scratch =
+        device.scratch(program.plan().bytes(), "scratch memory of graph " + name + fullest);
+    program.commands().stream()
+        .max(Comparator.comparingLong(Executable::adoptedBytes))
+        .ifPresent(largest -> device.memory().require(adoptedBytes(largest), largest.origin()));
+    return scratch;
   }
 
   private void link() {

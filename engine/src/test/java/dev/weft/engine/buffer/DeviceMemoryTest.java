@@ -32,6 +32,9 @@ final class DeviceMemoryTest {
     assertEquals(Bytes.of(41), e.needed());
     assertEquals(Bytes.of(40), e.left());
     assertEquals(Bytes.of(60), memory.current());
+    assertThrows(OutOfDeviceMemoryException.class, () -> memory.require(41, "softmax"));
+    memory.require(40, "softmax");
+    assertEquals(Bytes.of(60), memory.peak());
     memory.pass(40, "softmax");
   }
 }
