@@ -143,10 +143,14 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /** What Ctrl-C does: the step that runs is finished and saved before the process ends. */
+  /**
+   * What Ctrl-C does: the step that runs is finished and saved before the process ends. A second
+   * one does not wait for that; the checkpoints before are whole at any time.
+   */
   private static void interrupted(Trainer trainer, LiveLine progress, Path directory, Thread main) {
+    Interruption.quitAtNext();
     try {
-      progress.message("stopping: finishes the step and saves it");
+      progress.message("stopping: finishes the step and saves it; Ctrl-C again quits at once");
       OptionalLong saved = trainer.stop();
       progress.end();
       if (saved.isPresent()) {

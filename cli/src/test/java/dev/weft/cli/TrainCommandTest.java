@@ -115,6 +115,30 @@ final class TrainCommandTest {
   }
 
   @Test
+  void interruptedTwiceItQuitsAtOnce() throws Exception {
+    // Steps take so long that the second interrupt comes before the end of the one that runs.
+    Files.writeString(text, "The cat sat on the mat, and the dog looked on. ".repeat(4000));
+    Path first = folder.resolve("runs/gpt/checkpoints/step-00000001");
+    WeftProcess process =
+        WeftProcess.start(
+            folder,
+            "train --data %s --layers 1 --hidden 128 --heads 2 --sequence 256 --batch 64 --threads 1"
+                .formatted(text)
+                .concat(" --save-every 1 --steps 9")
+                .split(" "));
+    process.await(first).interrupt().await("stopping: ").interrupt();
+    var ended = process.end();
+    assertEquals(Main.INTERRUPTED, ended.code(), ended.output());
+    assertTrue(ended.output().contains("Ctrl-C again quits at once"), ended.output());
+    assertFalse(ended.output().contains("stopped after"), ended.output());
+    try (var checkpoint = Runs.checkpoint(folder.resolve("runs/gpt"))) {
+      assertEquals(1, checkpoint.step());
+      assertFalse(checkpoint.model().types().isEmpty());
+      assertFalse(checkpoint.optimizer().types().isEmpty());
+    }
+  }
+
+  @Test
   void aFullDiskLeavesTheLastCheckpoint() throws Exception {
     TrainConfig config = small().with(changes().put("steps", 4), "the test").resolved();
     Path run = folder.resolve("runs/gpt");

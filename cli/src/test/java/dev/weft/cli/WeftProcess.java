@@ -68,6 +68,15 @@ record WeftProcess(Process process, Path output) {
     return this;
   }
 
+  /** Waits until a file is there, or the process has ended. */
+  WeftProcess await(Path file) throws InterruptedException {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
+    while (!Files.exists(file) && process.isAlive() && System.nanoTime() < deadline) {
+      Thread.sleep(5);
+    }
+    return this;
+  }
+
   /** What Ctrl-C sends. */
   WeftProcess interrupt() throws IOException, InterruptedException {
     new ProcessBuilder("kill", "-INT", Long.toString(process.pid())).start().waitFor();
