@@ -18,6 +18,7 @@ import picocli.CommandLine.Command;
       EvalCommand.class,
       InspectCommand.class,
       ExplainCommand.class,
+      SimulateCommand.class,
       BenchCommand.class,
       ClusterCommand.class,
       DoctorCommand.class

@@ -32,6 +32,13 @@ public final class Assembly {
   record Letter(String name, int to) {}
 
   /**
+   * A letter and who sends it.
+   *
+   * @param ordinal among the letters of its maker
+   */
+  record Transfer(Wiring.Maker maker, Letter letter, int ordinal) {}
+
+  /**
    * The steps of all micro-batches.
    *
    * @param pieces by number; piece {@code chunk * stages + stage} lies on that stage
@@ -46,8 +53,10 @@ public final class Assembly {
           pieces.size() + " pieces for " + order.chunks() + " chunks on " + count + " stages");
     }
     var wiring = new Wiring(pieces, data);
-    var timetable = new Timetable(order, wiring);
+    var quick = new Timetable(order, wiring, 0);
+    var slow = new Timetable(order, wiring, Timetable.TRANSFER);
     Map<Wiring.Maker, Set<Letter>> letters = letters(pieces.size(), count, wiring);
+    List<List<Transfer>> transfers = transfers(count, letters);
     var assembly = new Assembly(order.microBatches());
     for (int stage = 0; stage < count; stage++) {
       var own = new LinkedHashMap<Integer, PieceGraphs>();
@@ -55,9 +64,29 @@ public final class Assembly {
         own.put(chunk * count + stage, pieces.get(chunk * count + stage));
       }
       assembly.stages.add(
-          new StageAssembly(stage, own, order, wiring, timetable, letters).assemble());
+          new StageAssembly(stage, own, order, wiring, quick, slow, letters, transfers.get(stage))
+              .assemble());
     }
     return assembly;
+  }
+
+  /** What each stage sends and receives. */
+  private static List<List<Transfer>> transfers(
+      int stages, Map<Wiring.Maker, Set<Letter>> letters) {
+    var transfers = new ArrayList<List<Transfer>>();
+    for (int stage = 0; stage < stages; stage++) {
+      transfers.add(new ArrayList<>());
+    }
+    letters.forEach(
+        (maker, sent) -> {
+          int ordinal = 0;
+          for (Letter letter : sent) {
+            var transfer = new Transfer(maker, letter, ordinal++);
+            transfers.get(maker.piece() % stages).add(transfer);
+            transfers.get(letter.to()).add(transfer);
+          }
+        });
+    return transfers;
   }
 
   private static Map<Wiring.Maker, Set<Letter>> letters(int pieces, int stages, Wiring wiring) {

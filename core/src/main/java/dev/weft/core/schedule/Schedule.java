@@ -44,6 +44,21 @@ public interface Schedule {
     return false;
   }
 
+  /**
+   * Another order for the same setting, and what it is called.
+   *
+   * @param plain whether it is the order that this schedule must never be slower than
+   */
+  record Rival(String name, Order order, boolean plain) {}
+
+  /**
+   * What may be taken instead where this schedule, for the costs at hand, is slower than a plainer
+   * one.
+   */
+  default List<Rival> rivals(Setting setting) {
+    return List.of();
+  }
+
   /** How many chunks per stage it runs with where the user says nothing. */
   default int usualChunks() {
     return 1;

@@ -1,9 +1,11 @@
 package dev.weft.core.schedule;
 
 import dev.weft.core.program.Action;
+import dev.weft.core.program.Order;
 import dev.weft.core.program.RecomputeTiming;
 import dev.weft.core.program.Work;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 
@@ -78,5 +80,18 @@ record Shifted() implements Schedule {
     return microBatch >= setting.microBatches() - later
         || later == 1 && microBatch <= 1
         || later == 2 && microBatch == 0;
+  }
+
+  /** With slow links or quick backwards 1F1B may be quicker, the strict rules more often. */
+  @Override
+  public List<Rival> rivals(Setting setting) {
+    var sparing = new HashSet<>(setting.recomputing());
+    sparing.remove(setting.stages() - 1);
+    Order plain =
+        new OneForwardOneBackward().order(setting.withRecomputing(sparing, RecomputeTiming.EARLY));
+    Order early = order(setting.withRecomputing(setting.recomputing(), RecomputeTiming.EARLY));
+    return List.of(
+        new Rival("shifted with every recompute early", early, false),
+        new Rival("1f1b with every recompute early and none on the last stage", plain, true));
   }
 }

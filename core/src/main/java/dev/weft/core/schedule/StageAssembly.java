@@ -38,7 +38,9 @@ final class StageAssembly {
   private final Order order;
   private final Wiring wiring;
   private final Timetable timetable;
+  private final Timetable slow;
   private final Map<Wiring.Maker, Set<Assembly.Letter>> letters;
+  private final List<Assembly.Transfer> transfers;
   private final StageBuilder builder;
 
   private final Map<String, Tenancy> tenancies = new LinkedHashMap<>();
@@ -79,13 +81,17 @@ final class StageAssembly {
       Order order,
       Wiring wiring,
       Timetable timetable,
-      Map<Wiring.Maker, Set<Assembly.Letter>> letters) {
+      Timetable slow,
+      Map<Wiring.Maker, Set<Assembly.Letter>> letters,
+      List<Assembly.Transfer> transfers) {
     this.stage = stage;
     this.pieces = pieces;
     this.order = order;
     this.wiring = wiring;
     this.timetable = timetable;
+    this.slow = slow;
     this.letters = letters;
+    this.transfers = transfers;
     this.builder = new StageBuilder(stage, pieces.values().iterator().next().mesh());
   }
 
@@ -171,14 +177,19 @@ final class StageAssembly {
   }
 
   private void tenancies(Action action, int place, Wiring.Maker maker) {
+    tenancies(0, timetable, action, place, maker);
+    tenancies(1, slow, action, place, maker);
+  }
+
+  private void tenancies(int which, Timetable times, Action action, int place, Wiring.Maker maker) {
     int microBatch = action.microBatch();
-    double start = timetable.start(stage, place);
-    double end = timetable.end(stage, place);
+    double start = times.start(stage, place);
+    double end = times.end(stage, place);
     String event = new Action(action.work(), 0, action.chunk()).toString().replaceFirst("0", "");
     double ready = start;
     for (Use use : inputs(maker)) {
       if (use.maker() != null && !isHere(use.maker())) {
-        ready = Math.min(ready, timetable.end(use.maker(), microBatch));
+        ready = Math.min(ready, times.end(use.maker(), microBatch));
       }
     }
     for (Use use : inputs(maker)) {
@@ -186,11 +197,11 @@ final class StageAssembly {
         continue;
       }
       Tenancy tenancy = tenancy(use, piece(maker), use.fed());
-      tenancy.end(microBatch, end, event);
+      tenancy.end(which, microBatch, end, event);
       if (use.maker() == null) {
-        tenancy.start(microBatch, ready, "feed");
+        tenancy.start(which, microBatch, ready, "feed");
       } else if (!isHere(use.maker())) {
-        tenancy.start(microBatch, timetable.end(use.maker(), microBatch), "receive");
+        tenancy.start(which, microBatch, times.end(use.maker(), microBatch), "receive");
       }
     }
     Set<Assembly.Letter> sent = letters.getOrDefault(maker, Set.of());
@@ -199,10 +210,10 @@ final class StageAssembly {
         continue;
       }
       Tenancy tenancy = tenancy(use, piece(maker), false);
-      tenancy.start(microBatch, start, event);
-      tenancy.end(microBatch, end, event);
+      tenancy.start(which, microBatch, start, event);
+      tenancy.end(which, microBatch, end, event);
       if (sent.stream().anyMatch(letter -> letter.name().equals(use.place()))) {
-        tenancy.end(microBatch, end + Timetable.TRANSFER, "send");
+        tenancy.end(which, microBatch, end + Timetable.TRANSFER, "send");
       }
     }
   }
@@ -273,13 +284,13 @@ final class StageAssembly {
     if (fed.isEmpty()) {
       return;
     }
-    List<Double> starts = fed.getFirst().times().starts();
+    List<List<Double>> starts = fed.getFirst().times().starts();
     for (int microBatch = 0; microBatch < order.microBatches(); microBatch++) {
       int fedNow = microBatch;
       int slot = assigned.of().get(microBatch);
       events.add(
           new Event(
-              starts.get(microBatch),
+              starts.get(microBatch).getFirst(),
               1,
               stage,
               microBatch,
@@ -428,19 +439,11 @@ final class StageAssembly {
 
   /** Sends and receives of this stage, both at the time when the value is made. */
   private void transfers() {
-    letters.forEach(
-        (maker, sent) -> {
-          int sender = maker.piece() % timetable.stages();
-          int ordinal = 0;
-          for (Assembly.Letter letter : sent) {
-            int place = ordinal++;
-            if (sender == stage || letter.to() == stage) {
-              for (int microBatch = 0; microBatch < order.microBatches(); microBatch++) {
-                transfer(maker, letter, place, microBatch);
-              }
-            }
-          }
-        });
+    for (Assembly.Transfer transfer : transfers) {
+      for (int microBatch = 0; microBatch < order.microBatches(); microBatch++) {
+        transfer(transfer.maker(), transfer.letter(), transfer.ordinal(), microBatch);
+      }
+    }
   }
 
   private void transfer(Wiring.Maker maker, Assembly.Letter letter, int ordinal, int microBatch) {

@@ -4,19 +4,22 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.program.Buffer;
 import dev.weft.core.program.PieceGraphs.Held;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** A tensor of a stage and when each micro-batch's is in memory. */
+/** A tensor of a stage and when each micro-batch's is in memory, by each of two timetables. */
 final class Tenancy {
+  private static final int TIMETABLES = 2;
+
   private final Buffer buffer;
-  private final double[] starts;
-  private final double[] ends;
+  private final double[][] starts;
+  private final double[][] ends;
   private String from = "";
   private String to = "";
 
   /** The times of all micro-batches: tensors with equal ones lie in one pool. */
-  record Times(List<Double> starts, List<Double> ends) {}
+  record Times(List<List<Double>> starts, List<List<Double>> ends) {}
 
   /**
    * A tensor that is not used yet.
@@ -25,9 +28,11 @@ final class Tenancy {
    */
   Tenancy(String name, Held held, TensorType local, Graph.Kind kind, int microBatches) {
     this.buffer = new Buffer(name, held.type(), held.layout(), local, kind, -1);
-    starts = new double[microBatches];
-    ends = new double[microBatches];
-    Arrays.fill(starts, Double.POSITIVE_INFINITY);
+    starts = new double[TIMETABLES][microBatches];
+    ends = new double[TIMETABLES][microBatches];
+    for (double[] some : starts) {
+      Arrays.fill(some, Double.POSITIVE_INFINITY);
+    }
   }
 
   Buffer in(int pool) {
@@ -35,24 +40,32 @@ final class Tenancy {
         buffer.name(), buffer.type(), buffer.layout(), buffer.local(), buffer.kind(), pool);
   }
 
-  /** From a time on the tensor is there; {@code event} says what makes it. */
-  void start(int microBatch, double time, String event) {
-    if (time < starts[microBatch]) {
-      starts[microBatch] = time;
-      from = event;
+  /** From a time on, by a timetable, the tensor is there; {@code event} says what makes it. */
+  void start(int timetable, int microBatch, double time, String event) {
+    if (time < starts[timetable][microBatch]) {
+      starts[timetable][microBatch] = time;
+      from = timetable == 0 ? event : from;
     }
   }
 
-  /** Until a time the tensor is needed. */
-  void end(int microBatch, double time, String event) {
-    if (time > ends[microBatch]) {
-      ends[microBatch] = time;
-      to = event;
+  /** Until a time, by a timetable, the tensor is needed. */
+  void end(int timetable, int microBatch, double time, String event) {
+    if (time > ends[timetable][microBatch]) {
+      ends[timetable][microBatch] = time;
+      to = timetable == 0 ? event : to;
     }
   }
 
   Times times() {
-    return new Times(Arrays.stream(starts).boxed().toList(), Arrays.stream(ends).boxed().toList());
+    return new Times(byMicroBatch(starts), byMicroBatch(ends));
+  }
+
+  private static List<List<Double>> byMicroBatch(double[][] times) {
+    var all = new ArrayList<List<Double>>();
+    for (int microBatch = 0; microBatch < times[0].length; microBatch++) {
+      all.add(List.of(times[0][microBatch], times[1][microBatch]));
+    }
+    return all;
   }
 
   /** {@code F..B}. */

@@ -10,15 +10,16 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * When each action would run if a backward took twice as long as anything else, and transfers no
- * time: what memory a program has is what it needs to run so without waiting for memory.
+ * When each action would run if a backward took twice as long as anything else. What memory a
+ * program has is what it needs to run so without waiting for memory, be transfers quick or slow.
  */
 final class Timetable {
-  /** How long a sent value is taken to be under way. */
+  /** How long a sent value is under way where transfers are slow. */
   static final double TRANSFER = 1;
 
   private final Order order;
   private final Wiring wiring;
+  private final double transfer;
   private final List<Map<Action, Integer>> places = new ArrayList<>();
   private final List<double[]> ends = new ArrayList<>();
   private final int[] next;
@@ -26,10 +27,12 @@ final class Timetable {
   /**
    * Lets the order run.
    *
+   * @param transfer how long a value is under way between stages
    * @throws IllegalStateException if an action can never run, is missing or comes twice
    */
-  Timetable(Order order, Wiring wiring) {
+  Timetable(Order order, Wiring wiring, double transfer) {
     this.order = order;
+    this.transfer = transfer;
     this.wiring = wiring;
     next = new int[stages()];
     for (List<Action> actions : order.stages()) {
@@ -102,7 +105,8 @@ final class Timetable {
         if (!hasRun(source, action.microBatch())) {
           return false;
         }
-        start = Math.max(start, end(source, action.microBatch()));
+        double way = source.piece() % stages() == stage ? 0 : transfer;
+        start = Math.max(start, end(source, action.microBatch()) + way);
       }
     }
     ends.get(stage)[next[stage]++] = start + duration;

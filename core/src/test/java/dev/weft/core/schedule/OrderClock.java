@@ -14,8 +14,8 @@ import java.util.Map;
  *
  * @param ends by piece and action
  */
-record OrderClock(Order order, Map<Place, Double> ends) {
-  record Place(Work work, int microBatch, int piece) {}
+public record OrderClock(Order order, Map<Place, Double> ends) {
+  public record Place(Work work, int microBatch, int piece) {}
 
   /**
    * Runs an order.
@@ -23,7 +23,7 @@ record OrderClock(Order order, Map<Place, Double> ends) {
    * @param costs time of each kind of work
    * @param delay of every value between stages
    */
-  static OrderClock of(Order order, Map<Work, Double> costs, double delay) {
+  public static OrderClock of(Order order, Map<Work, Double> costs, double delay) {
     int stages = order.stages().size();
     var ends = new HashMap<Place, Double>();
     int[] next = new int[stages];
@@ -100,7 +100,7 @@ record OrderClock(Order order, Map<Place, Double> ends) {
     return needs;
   }
 
-  double makespan() {
+  public double makespan() {
     return ends.values().stream().mapToDouble(end -> end).max().orElse(0);
   }
 

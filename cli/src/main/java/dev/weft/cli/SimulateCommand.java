@@ -1,0 +1,265 @@
+package dev.weft.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.weft.core.cluster.Link;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.program.Action;
+import dev.weft.core.program.Order;
+import dev.weft.core.program.Timeline;
+import dev.weft.core.schedule.Schedule;
+import dev.weft.core.schedule.Schedules;
+import dev.weft.core.schedule.Setting;
+import dev.weft.core.simulate.Choice;
+import dev.weft.core.simulate.EqualStages;
+import dev.weft.core.simulate.Simulation;
+import dev.weft.core.simulate.Simulator;
+import dev.weft.core.simulate.UnitCosts;
+import dev.weft.core.stage.Recomputation;
+import dev.weft.runtime.trace.ChromeTrace;
+import dev.weft.runtime.trace.TimelinePage;
+import dev.weft.runtime.trace.TimelineText;
+import dev.weft.runtime.trainer.Recompute;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code weft simulate}. */
+@Command(
+    name = "simulate",
+    mixinStandardHelpOptions = true,
+    description =
+        "What a pipeline of equal stages takes by a schedule: makespan, bubble, live"
+            + " micro-batches, and who does what when.")
+final class SimulateCommand implements Callable<Integer> {
+  private static final int COLUMNS = 100;
+  private static final int MOST_LINES = 64;
+
+  @Option(names = "--stages", required = true, paramLabel = "K", description = "equal stages")
+  int stages;
+
+  @Option(
+      names = "--micro-batches",
+      required = true,
+      paramLabel = "M",
+      description = "micro-batches that flow through them")
+  int microBatches;
+
+  @Option(
+      names = "--schedule",
+      defaultValue = "1f1b",
+      paramLabel = "NAME",
+      description = "gpipe, 1f1b, eager-1f1b, shifted, interleaved or zero-bubble")
+  String schedule;
+
+  @Option(
+      names = "--chunks",
+      paramLabel = "V",
+      description = "parts of the model per stage; interleaved takes 2 if not said, all others 1")
+  @Nullable Integer chunks;
+
+  @Option(
+      names = "--recompute",
+      defaultValue = "none",
+      paramLabel = "RULE",
+      description = "what backwards do again: none, full, fraction=0.5, stage-aware=0.6")
+  String recompute;
+
+  @Option(
+      names = "--recompute-timing",
+      defaultValue = "early",
+      paramLabel = "WHEN",
+      description =
+          "early: when its turn comes; inline: not before the gradient has arrived (as published)")
+  String timing;
+
+  @Option(
+      names = "--unit-costs",
+      defaultValue = "F=1,B=2,R=1",
+      paramLabel = "COSTS",
+      description =
+          "what a stage takes per micro-batch to go forward (F), backward (B), to recompute (R);"
+              + " input and weight gradient (I, W) share B if not said")
+  String unitCosts;
+
+  @Option(
+      names = "--link-delay",
+      defaultValue = "0",
+      paramLabel = "TIME",
+      description = "how long values are under way between stages, keeping nobody")
+  double linkDelay;
+
+  @Option(names = "--format", defaultValue = "text", description = "text or json")
+  EvalCommand.Format format;
+
+  @Option(names = "--html", paramLabel = "FILE", description = "writes the timeline as a page")
+  @Nullable Path html;
+
+  @Option(
+      names = "--trace",
+      paramLabel = "FILE",
+      description = "writes the timeline as JSON that Perfetto reads")
+  @Nullable Path trace;
+
+  @Override
+  public Integer call() {
+    if (!(linkDelay >= 0) || linkDelay == Double.POSITIVE_INFINITY) {
+      throw new UserException("--link-delay must be a time of at least 0, found " + linkDelay);
+    }
+    Schedule asked = Schedules.named(schedule);
+    int parts = chunks == null ? asked.usualChunks() : chunks;
+    Setting plain = Setting.of(stages, microBatches).withChunks(parts);
+    IntFunction<Recomputation> rule = Recompute.parse(recompute, stages);
+    var shares = new ArrayList<Double>();
+    var recomputing = new HashSet<Integer>();
+    for (int piece = 0; piece < plain.pieces(); piece++) {
+      shares.add(share(rule.apply(piece)));
+      if (shares.get(piece) > 0) {
+        recomputing.add(piece);
+      }
+    }
+    var costs =
+        new UnitCosts(
+            UnitCosts.parse(unitCosts),
+            shares,
+            stages,
+            new Link(linkDelay, Double.POSITIVE_INFINITY));
+    var simulations = new IdentityHashMap<Order, Simulation>();
+    Choice choice =
+        Choice.of(
+            asked,
+            plain.withRecomputing(recomputing, Recompute.timing(timing)),
+            order -> {
+              Simulation simulation = Simulator.simulate(EqualStages.program(order), costs);
+              simulations.put(order, simulation);
+              return simulation.makespan();
+            });
+    Simulation found = Objects.requireNonNull(simulations.get(choice.taken().order()));
+    System.out.print(
+        format == EvalCommand.Format.JSON ? json(choice, found) + "\n" : text(choice, found));
+    System.out.flush();
+    choice.remark().ifPresent(remark -> System.err.println("note: " + remark));
+    if (html != null) {
+      write(html, TimelinePage.of(found.timeline(title(choice))));
+    }
+    if (trace != null) {
+      write(trace, ChromeTrace.of(found.timeline(title(choice))).toString());
+    }
+    return 0;
+  }
+
+  /** How much of its forward an abstract piece does again. */
+  private static double share(Recomputation recomputation) {
+    return switch (recomputation) {
+      case Recomputation.None() -> 0;
+      case Recomputation.Full() -> 1;
+      case Recomputation.Fraction(double kept) -> 1 - kept;
+      case Recomputation.Budget _ ->
+          throw new IllegalStateException("stages without a model have no memory");
+    };
+  }
+
+  private static void write(Path file, String text) {
+    try {
+      Files.writeString(file, text);
+    } catch (IOException e) {
+      throw new UserException("cannot write '" + file + "': " + e, e);
+    }
+  }
+
+  private String title(Choice choice) {
+    return choice.taken().name()
+        + ", "
+        + stages
+        + (stages == 1 ? " stage, " : " stages, ")
+        + microBatches
+        + (microBatches == 1 ? " micro-batch" : " micro-batches");
+  }
+
+  private ObjectNode json(Choice choice, Simulation found) {
+    ObjectNode tree = new ObjectMapper().createObjectNode();
+    tree.put("schedule", choice.taken().order().schedule());
+    tree.put("stages", stages);
+    tree.put("micro_batches", microBatches);
+    tree.put("chunks", choice.taken().order().chunks());
+    tree.put("makespan", rounded(found.makespan()));
+    tree.put("bubble", rounded(found.bubble()));
+    ArrayNode live = tree.putArray("peak_live");
+    ArrayNode held = tree.putArray("peak_held");
+    ArrayNode busy = tree.putArray("busy");
+    ArrayNode exposed = tree.putArray("exposed");
+    for (Simulation.StageUse use : found.stages()) {
+      live.add(use.peakLive());
+      held.add(use.peakHeld());
+      busy.add(rounded(use.busy()));
+      exposed.add(rounded(use.exposed()));
+    }
+    ArrayNode considered = tree.putArray("considered");
+    for (Choice.Candidate candidate : choice.considered()) {
+      considered
+          .addObject()
+          .put("name", candidate.name())
+          .put("makespan", rounded(candidate.makespan()))
+          .put("taken", candidate == choice.taken());
+    }
+    choice.remark().ifPresent(remark -> tree.put("remark", remark));
+    ArrayNode order = tree.putArray("order");
+    for (List<Action> actions : found.order()) {
+      ArrayNode stage = order.addArray();
+      actions.forEach(action -> stage.add(action.toString()));
+    }
+    return tree;
+  }
+
+  /** Sums of halves and thirds without what doubles add to them. */
+  private static double rounded(double number) {
+    return Double.parseDouble(Timeline.text(number));
+  }
+
+  private String text(Choice choice, Simulation found) {
+    var text = new StringBuilder();
+    text.append(title(choice)).append('\n');
+    text.append("makespan ").append(Timeline.text(found.makespan()));
+    text.append(String.format(Locale.ROOT, ", bubble %.2f %%%n", 100 * found.bubble()));
+    text.append("\n stage      busy   waiting   exposed  live  held\n");
+    List<Simulation.StageUse> uses = found.stages();
+    for (Simulation.StageUse use : uses.subList(0, Math.min(MOST_LINES, uses.size()))) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "%6d %9s %9s %9s %5d %5d%n",
+              use.stage(),
+              Timeline.text(use.busy()),
+              Timeline.text(found.makespan() - use.busy()),
+              Timeline.text(use.exposed()),
+              use.peakLive(),
+              use.peakHeld()));
+    }
+    if (uses.size() > MOST_LINES) {
+      return text.append("   ... and ")
+          .append(uses.size() - MOST_LINES)
+          .append(" more stages\n")
+          .toString();
+    }
+    Timeline timeline = found.timeline(title(choice));
+    if (timeline.events().size() <= Timeline.MOST_EVENTS) {
+      text.append(
+          TimelineText.of(timeline, COLUMNS).stream()
+              .collect(Collectors.joining("\n", "\n stage\n", "\n")));
+    }
+    return text.toString();
+  }
+}

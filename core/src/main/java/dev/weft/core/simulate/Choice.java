@@ -1,0 +1,68 @@
+package dev.weft.core.simulate;
+
+import dev.weft.core.program.Order;
+import dev.weft.core.program.Timeline;
+import dev.weft.core.schedule.Schedule;
+import dev.weft.core.schedule.Setting;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * The order that is run: the schedule's own, or another where that would be slower than a plain one
+ * for the costs at hand.
+ *
+ * @param considered what was simulated, the schedule's own first; it alone where it has no rivals
+ * @param taken one of these
+ */
+public record Choice(List<Candidate> considered, Candidate taken) {
+  private static final double EQUAL = 1e-9;
+
+  /** An order, what it is called, and how long it takes. */
+  public record Candidate(String name, Order order, double makespan) {}
+
+  public Choice {
+    considered = List.copyOf(considered);
+  }
+
+  /**
+   * Takes the schedule's order unless a plainer one is quicker; then the quickest.
+   *
+   * @param makespan how long an order takes
+   * @throws dev.weft.core.cluster.UserException if the schedule cannot run in such a setting
+   */
+  public static Choice of(Schedule schedule, Setting setting, ToDoubleFunction<Order> makespan) {
+    Order own = schedule.order(setting);
+    var asked = new Candidate(schedule.name(), own, makespan.applyAsDouble(own));
+    var considered = new ArrayList<>(List.of(asked));
+    boolean loses = false;
+    for (Schedule.Rival rival : schedule.rivals(setting)) {
+      var candidate =
+          new Candidate(rival.name(), rival.order(), makespan.applyAsDouble(rival.order()));
+      considered.add(candidate);
+      loses |= rival.plain() && candidate.makespan < asked.makespan * (1 - EQUAL);
+    }
+    return new Choice(
+        considered,
+        loses
+            ? considered.stream().min(Comparator.comparingDouble(Candidate::makespan)).orElseThrow()
+            : asked);
+  }
+
+  /** What was taken instead of what was asked for, and why; empty where that was taken. */
+  public Optional<String> remark() {
+    Candidate asked = considered.getFirst();
+    return taken == asked
+        ? Optional.empty()
+        : Optional.of(
+            asked.name
+                + " would take "
+                + Timeline.text(asked.makespan)
+                + " here; taken instead: "
+                + taken.name
+                + ", which takes "
+                + Timeline.text(taken.makespan));
+  }
+}

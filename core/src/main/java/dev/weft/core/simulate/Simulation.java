@@ -1,0 +1,272 @@
+package dev.weft.core.simulate;
+
+import dev.weft.core.program.Action;
+import dev.weft.core.program.Fragment;
+import dev.weft.core.program.Program;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.program.Step;
+import dev.weft.core.program.Timeline;
+import dev.weft.core.program.Work;
+import dev.weft.core.simulate.CostModel.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/** What a simulated run came to. Times are seconds or units of cost. */
+public final class Simulation {
+  private final Program program;
+  private final Counterparts counterparts;
+  private final Duration[][] durations;
+  private final double[] starts;
+  private final double[] ends;
+  private final double makespan;
+
+  Simulation(
+      Program program,
+      Counterparts counterparts,
+      Duration[][] durations,
+      double[] starts,
+      double[] ends) {
+    this.program = program;
+    this.counterparts = counterparts;
+    this.durations = durations;
+    this.starts = starts;
+    this.ends = ends;
+    makespan = Arrays.stream(ends).max().orElse(0);
+  }
+
+  /**
+   * A stage as a whole.
+   *
+   * @param devices all alike
+   * @param busy how long each device computes, collectives in fragments included
+   * @param peakLive the most micro-batches whose forward has begun and whose backward (or input
+   *     gradient) has not ended; each chunk's count by themselves
+   * @param peakHeld the same until the gradient of weights has ended
+   * @param exposed how long each device does nothing but wait for data that is under way, or for
+   *     collectives
+   */
+  public record StageUse(
+      int stage, int devices, double busy, int peakLive, int peakHeld, double exposed) {}
+
+  /**
+   * What goes from one stage to another.
+   *
+   * @param bytes of all devices together
+   */
+  public record LinkUse(int from, int to, long bytes) {}
+
+  public Program program() {
+    return program;
+  }
+
+  /** From the beginning until the last step has ended. */
+  public double makespan() {
+    return makespan;
+  }
+
+  /** The share of all devices' time in which they do not compute. */
+  public double bubble() {
+    double busy = 0;
+    double devices = 0;
+    for (StageProgram stage : program.stages()) {
+      busy += busy(stage) * stage.mesh().size();
+      devices += stage.mesh().size();
+    }
+    return makespan == 0 ? 0 : 1 - busy / (devices * makespan);
+  }
+
+  /** Every stage as a whole. */
+  public List<StageUse> stages() {
+    return program.stages().stream().map(this::use).toList();
+  }
+
+  private StageUse use(StageProgram stage) {
+    return new StageUse(
+        stage.stage(),
+        stage.mesh().size(),
+        busy(stage),
+        peak(stage, Work.BACKWARD, Work.INPUT_GRADIENT),
+        peak(stage, Work.BACKWARD, Work.WEIGHT_GRADIENT),
+        exposed(stage));
+  }
+
+  /** What every stage computes for micro-batches, in order. */
+  public List<List<Action>> order() {
+    return program.stages().stream().map(Simulation::actions).toList();
+  }
+
+  private static List<Action> actions(StageProgram stage) {
+    var actions = new ArrayList<Action>();
+    for (Step step : stage.steps()) {
+      if (step instanceof Step.Run run && run.microBatch() != Step.ONCE) {
+        Fragment fragment = stage.fragments().get(run.fragment());
+        actions.add(new Action(fragment.work(), run.microBatch(), fragment.chunk()));
+      }
+    }
+    return actions;
+  }
+
+  private double busy(StageProgram stage) {
+    double busy = 0;
+    for (Step step : stage.steps()) {
+      if (step instanceof Step.Run run) {
+        busy += durations[stage.stage()][run.fragment()].time();
+      }
+    }
+    return busy;
+  }
+
+  private static int peak(StageProgram stage, Work... last) {
+    int live = 0;
+    int peak = 0;
+    for (Action action : actions(stage)) {
+      if (action.work() == Work.FORWARD) {
+        peak = Math.max(peak, ++live);
+      } else if (List.of(last).contains(action.work())) {
+        live--;
+      }
+    }
+    return peak;
+  }
+
+  /** Gaps between runs while a transfer is under way that ends the gap; collectives in runs. */
+  private double exposed(StageProgram stage) {
+    int offset = counterparts.offsets()[stage.stage()];
+    double exposed = 0;
+    double free = 0;
+    for (int i = 0; i < stage.steps().size(); i++) {
+      if (stage.steps().get(i) instanceof Step.Run run) {
+        double underWay = free;
+        double begun = starts[offset + i];
+        for (int awaited : run.awaits()) {
+          int number = offset + awaited;
+          int counterpart = counterparts.of()[number];
+          if (counterpart >= 0 && ends[number] >= begun && begun > free) {
+            underWay = Math.max(free, Math.min(starts[number], starts[counterpart]));
+            exposed += begun - Math.min(begun, underWay);
+            break;
+          }
+        }
+        exposed += durations[stage.stage()][run.fragment()].communication();
+        free = ends[offset + i];
+      }
+    }
+    return exposed;
+  }
+
+  /** What goes between stages, by sender, then receiver. */
+  public List<LinkUse> links() {
+    Map<Integer, Map<Integer, Long>> bytes = new TreeMap<>();
+    for (StageProgram stage : program.stages()) {
+      for (Step step : stage.steps()) {
+        if (step instanceof Step.Send send) {
+          bytes
+              .computeIfAbsent(stage.stage(), _ -> new TreeMap<>())
+              .merge(
+                  send.stage(),
+                  stage.buffers().get(send.buffer()).local().bytes() * stage.mesh().size(),
+                  Long::sum);
+        }
+      }
+    }
+    return bytes.entrySet().stream()
+        .flatMap(
+            from ->
+                from.getValue().entrySet().stream()
+                    .map(to -> new LinkUse(from.getKey(), to.getKey(), to.getValue())))
+        .toList();
+  }
+
+  /**
+   * How many bytes each device of a stage uses, whenever that changes: a slot of a pool is in use
+   * from the first step on a micro-batch that touches it to the end of the last.
+   */
+  public List<Timeline.Level> memory(int stage) {
+    StageProgram own = program.stages().get(stage);
+    int pools = own.pools().size();
+    long[] slot = new long[pools];
+    own.buffers().forEach(buffer -> slot[buffer.pool()] += buffer.local().bytes());
+    int[][] touched =
+        own.fragments().stream()
+            .map(
+                fragment ->
+                    Stream.concat(fragment.inputs().stream(), fragment.outputs().stream())
+                        .mapToInt(buffer -> own.buffers().get(buffer).pool())
+                        .distinct()
+                        .toArray())
+            .toArray(int[][]::new);
+    int places = program.microBatches() + 1;
+    double[] from = new double[pools * places];
+    double[] to = new double[pools * places];
+    Arrays.fill(from, Double.POSITIVE_INFINITY);
+    int offset = counterparts.offsets()[stage];
+    for (int i = 0; i < own.steps().size(); i++) {
+      Step step = own.steps().get(i);
+      int[] used =
+          switch (step) {
+            case Step.Run run -> touched[run.fragment()];
+            case Step.Feed feed -> new int[] {feed.pool()};
+            case Step.Send send -> new int[] {own.buffers().get(send.buffer()).pool()};
+            case Step.Receive receive -> new int[] {own.buffers().get(receive.buffer()).pool()};
+          };
+      int place = step.microBatch() == Step.ONCE ? places - 1 : step.microBatch();
+      for (int pool : used) {
+        int at = pool * places + place;
+        from[at] = Math.min(from[at], starts[offset + i]);
+        to[at] = Math.max(to[at], ends[offset + i]);
+      }
+    }
+    // Releases come before takes at one time.
+    var changes = new TreeMap<Double, long[]>();
+    long kept = 0;
+    for (int pool = 0; pool < pools; pool++) {
+      if (own.pools().get(pool).kept()) {
+        kept += slot[pool];
+        continue;
+      }
+      for (int place = 0; place < places; place++) {
+        int at = pool * places + place;
+        if (from[at] < Double.POSITIVE_INFINITY) {
+          changes.computeIfAbsent(from[at], _ -> new long[1])[0] += slot[pool];
+          changes.computeIfAbsent(to[at], _ -> new long[1])[0] -= slot[pool];
+        }
+      }
+    }
+    var levels = new ArrayList<Timeline.Level>();
+    levels.add(new Timeline.Level(stage, 0, 0, kept));
+    long used = kept;
+    for (var change : changes.entrySet()) {
+      used += change.getValue()[0];
+      levels.add(new Timeline.Level(stage, 0, change.getKey(), used));
+    }
+    return levels;
+  }
+
+  /** All steps of all stages but those that take no time, and the memory of every stage. */
+  public Timeline timeline(String title) {
+    var events = new ArrayList<Timeline.Event>();
+    var levels = new ArrayList<Timeline.Level>();
+    for (StageProgram stage : program.stages()) {
+      int offset = counterparts.offsets()[stage.stage()];
+      for (int i = 0; i < stage.steps().size(); i++) {
+        Step step = stage.steps().get(i);
+        if (ends[offset + i] > starts[offset + i]) {
+          events.add(
+              new Timeline.Event(
+                  stage.stage(),
+                  0,
+                  step.queue(),
+                  Timeline.name(stage, step),
+                  starts[offset + i],
+                  ends[offset + i]));
+        }
+      }
+      levels.addAll(memory(stage.stage()));
+    }
+    return new Timeline(title, events, levels);
+  }
+}

@@ -1,0 +1,234 @@
+package dev.weft.core.simulate;
+
+import dev.weft.core.cluster.Link;
+import dev.weft.core.program.Program;
+import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.program.Step;
+import dev.weft.core.simulate.CostModel.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Runs a program in virtual time. Every stage is simulated once, for all its devices.
+ *
+ * <p>A step begins when the one before it in its queue and all that it awaits have ended. Receives
+ * are posted ahead: each is ready for its data when what it awaits has ended, whether or not others
+ * before it have got theirs. A transfer begins when the sender has come to it and the receive is
+ * ready; the send ends when all bytes are on their way, the receive a latency later. Feeding takes
+ * no time.
+ */
+public final class Simulator {
+  private static final int QUEUES = Queue.values().length;
+  private static final double UNKNOWN = -1;
+
+  private final Program program;
+  private final Counterparts counterparts;
+  private final Duration[][] durations;
+  private final CostModel costs;
+
+  private final double[] starts;
+  private final double[] ends;
+
+  /** Of each stage and queue the next step, and when the one before it ended. */
+  private final int[] heads;
+
+  private final double[] free;
+
+  /** Of each stage the first step that may be a receive not ready yet, and when the last was. */
+  private final int[] posting;
+
+  private final double[] lastPosted;
+
+  /** The queues that wait for a step: the first of them, and for each queue the next. */
+  private final int[] firstWaiting;
+
+  private final int[] nextWaiting;
+  private final int[] ready;
+  private int readyCount;
+
+  private Simulator(Program program, CostModel costs) {
+    this.program = program;
+    this.costs = costs;
+    counterparts = Counterparts.of(program);
+    int stages = program.stages().size();
+    int steps = counterparts.of().length;
+    durations = new Duration[stages][];
+    for (StageProgram stage : program.stages()) {
+      durations[stage.stage()] =
+          stage.fragments().stream()
+              .map(fragment -> costs.fragment(stage, fragment))
+              .toArray(Duration[]::new);
+    }
+    starts = new double[steps];
+    ends = new double[steps];
+    Arrays.fill(ends, UNKNOWN);
+    heads = new int[stages * QUEUES];
+    free = new double[stages * QUEUES];
+    posting = new int[stages];
+    lastPosted = new double[stages];
+    firstWaiting = new int[steps];
+    Arrays.fill(firstWaiting, -1);
+    nextWaiting = new int[stages * QUEUES];
+    ready = new int[stages * QUEUES];
+    for (int queue = 0; queue < heads.length; queue++) {
+      heads[queue] = -1;
+      moveOn(queue);
+      ready[readyCount++] = queue;
+    }
+  }
+
+  /**
+   * Runs a program.
+   *
+   * @throws IllegalStateException if stages wait for one another forever, or a send or receive has
+   *     no counterpart
+   */
+  public static Simulation simulate(Program program, CostModel costs) {
+    var simulator = new Simulator(program, costs);
+    while (simulator.readyCount > 0) {
+      int queue = simulator.ready[--simulator.readyCount];
+      while (simulator.advance(queue)) {}
+    }
+    simulator.requireEnd();
+    return new Simulation(
+        program, simulator.counterparts, simulator.durations, simulator.starts, simulator.ends);
+  }
+
+  private List<Step> steps(int queue) {
+    return program.stages().get(queue / QUEUES).steps();
+  }
+
+  private void moveOn(int queue) {
+    List<Step> steps = steps(queue);
+    int next = heads[queue] + 1;
+    while (next < steps.size() && steps.get(next).queue().ordinal() != queue % QUEUES) {
+      next++;
+    }
+    heads[queue] = next;
+  }
+
+  /** Does the next step of a queue; false at its end, or where it has to wait. */
+  private boolean advance(int queue) {
+    List<Step> steps = steps(queue);
+    if (heads[queue] == steps.size()) {
+      return false;
+    }
+    int stage = queue / QUEUES;
+    int number = counterparts.offsets()[stage] + heads[queue];
+    Step step = steps.get(heads[queue]);
+    boolean receives = step instanceof Step.Receive;
+    double begin = Math.max(free[queue], receives ? 0 : awaited(queue, stage, step));
+    if (begin == Double.POSITIVE_INFINITY) {
+      return false;
+    }
+    double end;
+    switch (step) {
+      case Step.Run run -> {
+        end = begin + durations[stage][run.fragment()].time();
+      }
+      case Step.Feed _ -> end = begin;
+      case Step.Send send -> {
+        int receive = counterparts.of()[number];
+        begin = Math.max(begin, posted(queue, send.stage(), receive));
+        if (begin == Double.POSITIVE_INFINITY) {
+          return false;
+        }
+        end = begin + link(stage, send.stage()).occupancy(bytes(stage, send));
+      }
+      case Step.Receive receive -> {
+        int sent = counterparts.of()[number];
+        if (isUnknown(queue, sent)) {
+          return false;
+        }
+        end = Math.max(free[queue], ends[sent] + link(receive.stage(), stage).latency());
+        begin = starts[sent];
+      }
+    }
+    starts[number] = begin;
+    ends[number] = end;
+    free[queue] = end;
+    moveOn(queue);
+    wake(number);
+    return true;
+  }
+
+  /** When a receive is ready for its data; infinity, and the queue waits, if that is unknown. */
+  private double posted(int queue, int stage, int receive) {
+    int offset = counterparts.offsets()[stage];
+    List<Step> steps = program.stages().get(stage).steps();
+    while (posting[stage] <= receive - offset) {
+      Step next = steps.get(posting[stage]);
+      if (next instanceof Step.Receive) {
+        double ready = awaited(queue, stage, next);
+        if (ready == Double.POSITIVE_INFINITY) {
+          return ready;
+        }
+        lastPosted[stage] = Math.max(lastPosted[stage], ready);
+        starts[offset + posting[stage]] = lastPosted[stage];
+      }
+      posting[stage]++;
+    }
+    return starts[receive];
+  }
+
+  /** When all that a step awaits has ended; infinity, and the queue waits, if that is unknown. */
+  private double awaited(int queue, int stage, Step step) {
+    double latest = 0;
+    List<Integer> awaits = step.awaits();
+    for (int i = 0; i < awaits.size(); i++) {
+      int number = counterparts.offsets()[stage] + awaits.get(i);
+      if (isUnknown(queue, number)) {
+        return Double.POSITIVE_INFINITY;
+      }
+      latest = Math.max(latest, ends[number]);
+    }
+    return latest;
+  }
+
+  /** Whether it is unknown when a step ends; then the queue is tried again when it is known. */
+  private boolean isUnknown(int queue, int number) {
+    if (ends[number] >= 0) {
+      return false;
+    }
+    nextWaiting[queue] = firstWaiting[number];
+    firstWaiting[number] = queue;
+    return true;
+  }
+
+  private void wake(int number) {
+    for (int queue = firstWaiting[number]; queue >= 0; queue = nextWaiting[queue]) {
+      ready[readyCount++] = queue;
+    }
+    firstWaiting[number] = -1;
+  }
+
+  private Link link(int from, int to) {
+    return costs.link(from, to);
+  }
+
+  private long bytes(int stage, Step.Send send) {
+    return program.stages().get(stage).buffers().get(send.buffer()).local().bytes();
+  }
+
+  private void requireEnd() {
+    var waiting = new ArrayList<String>();
+    for (int queue = 0; queue < heads.length; queue++) {
+      if (heads[queue] < steps(queue).size()) {
+        waiting.add(
+            "stage "
+                + queue / QUEUES
+                + " at step "
+                + heads[queue]
+                + " ("
+                + Queue.values()[queue % QUEUES].text()
+                + ")");
+      }
+    }
+    if (!waiting.isEmpty()) {
+      throw new IllegalStateException(
+          "program " + program.name() + " waits forever: " + String.join(", ", waiting));
+    }
+  }
+}

@@ -1,0 +1,71 @@
+package dev.weft.runtime.trace;
+
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.program.Queue;
+import dev.weft.core.program.Timeline;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.TreeMap;
+
+/**
+ * A queue of a device, or a part of one whose events overlap.
+ *
+ * @param lane 0 for the first part
+ * @param events by time, none beginning before the one before it has ended
+ */
+record TimelineRow(int stage, int device, Queue queue, int lane, List<Timeline.Event> events) {
+  private record Place(int stage, int device, Queue queue) {
+    static final Comparator<Place> ORDER =
+        Comparator.comparingInt(Place::stage)
+            .thenComparingInt(Place::device)
+            .thenComparing(Place::queue);
+  }
+
+  /**
+   * All rows of a timeline, by stage, device and queue.
+   *
+   * @throws UserException if there are more events than viewers can show
+   */
+  static List<TimelineRow> of(Timeline timeline) {
+    if (timeline.events().size() > Timeline.MOST_EVENTS) {
+      throw new UserException(
+          "the timeline has "
+              + timeline.events().size()
+              + " events, and viewers show at most "
+              + Timeline.MOST_EVENTS
+              + ": take fewer stages or micro-batches");
+    }
+    var places = new TreeMap<Place, List<Timeline.Event>>(Place.ORDER);
+    for (Timeline.Event event : timeline.events()) {
+      places
+          .computeIfAbsent(
+              new Place(event.stage(), event.device(), event.queue()), _ -> new ArrayList<>())
+          .add(event);
+    }
+    var rows = new ArrayList<TimelineRow>();
+    places.forEach(
+        (place, events) -> {
+          events.sort(
+              Comparator.comparingDouble(Timeline.Event::start)
+                  .thenComparingDouble(Timeline.Event::end));
+          var lanes = new ArrayList<List<Timeline.Event>>();
+          for (Timeline.Event event : events) {
+            lanes.stream()
+                .filter(lane -> lane.getLast().end() <= event.start())
+                .findFirst()
+                .orElseGet(
+                    () -> {
+                      lanes.add(new ArrayList<>());
+                      return lanes.getLast();
+                    })
+                .add(event);
+          }
+          for (int lane = 0; lane < lanes.size(); lane++) {
+            rows.add(
+                new TimelineRow(place.stage, place.device, place.queue, lane, lanes.get(lane)));
+          }
+        });
+    return rows;
+  }
+}
