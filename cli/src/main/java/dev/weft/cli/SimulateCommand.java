@@ -17,10 +17,12 @@ import dev.weft.core.simulate.Simulation;
 import dev.weft.core.simulate.Simulator;
 import dev.weft.core.simulate.UnitCosts;
 import dev.weft.core.stage.Recomputation;
+import dev.weft.runtime.cluster.ClusterFile;
 import dev.weft.runtime.trace.ChromeTrace;
 import dev.weft.runtime.trace.TimelinePage;
 import dev.weft.runtime.trace.TimelineText;
 import dev.weft.runtime.trainer.Recompute;
+import dev.weft.runtime.trainer.TrainConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,8 +44,8 @@ import picocli.CommandLine.Option;
     name = "simulate",
     mixinStandardHelpOptions = true,
     description =
-        "What a pipeline of equal stages takes by a schedule: makespan, bubble, live"
-            + " micro-batches, and who does what when.")
+        "What a pipeline takes by a schedule: makespan, bubble, live micro-batches, and who does"
+            + " what when; of equal stages, or of a model on a cluster (--model, --cluster).")
 final class SimulateCommand implements Callable<Integer> {
   private static final int COLUMNS = 100;
   private static final int MOST_LINES = 64;
@@ -109,6 +111,35 @@ final class SimulateCommand implements Callable<Integer> {
   @Nullable Path html;
 
   @Option(
+      names = "--model",
+      paramLabel = "NAME",
+      description = "a model or a published size like gpt-6.7b, cut into the stages")
+  @Nullable String model;
+
+  @Option(
+      names = "--cluster",
+      paramLabel = "NAME",
+      description =
+          "what it runs on: a preset like p3.16xlarge:8 (hosts), a file, or local, this machine as"
+              + " ./weft cluster profile measured it (default: local)")
+  @Nullable String cluster;
+
+  @Option(
+      names = "--mesh",
+      paramLabel = "AXES",
+      description = "of the model: how each stage's devices stand, like data=2,model=4")
+  @Nullable String mesh;
+
+  @Option(names = "--zero", paramLabel = "N", description = "of the model: the stage of ZeRO")
+  @Nullable Integer zero;
+
+  @Option(names = "--batch", paramLabel = "N", description = "of the model: sequences per step")
+  @Nullable Integer batch;
+
+  @Option(names = "--dtype", paramLabel = "TYPE", description = "of the model: f32, bf16 or f64")
+  @Nullable String dtype;
+
+  @Option(
       names = "--trace",
       paramLabel = "FILE",
       description = "writes the timeline as JSON that Perfetto reads")
@@ -118,6 +149,19 @@ final class SimulateCommand implements Callable<Integer> {
   public Integer call() {
     if (!(linkDelay >= 0) || linkDelay == Double.POSITIVE_INFINITY) {
       throw new UserException("--link-delay must be a time of at least 0, found " + linkDelay);
+    }
+    if (recompute.equals("auto")) {
+      throw new UserException(
+          "--recompute auto is fitted to the memory of devices when training begins; simulate"
+              + " none, full, fraction=0.5 or stage-aware=0.6");
+    }
+    if (model != null) {
+      return simulateModel(model);
+    }
+    if (cluster != null || mesh != null || zero != null || batch != null || dtype != null) {
+      throw new UserException(
+          "--cluster, --mesh, --zero, --batch and --dtype tell of a model: add --model, like"
+              + " --model gpt-6.7b");
     }
     Schedule asked = Schedules.named(schedule);
     int parts = chunks == null ? asked.usualChunks() : chunks;
@@ -157,6 +201,38 @@ final class SimulateCommand implements Callable<Integer> {
     }
     if (trace != null) {
       write(trace, ChromeTrace.of(found.timeline(title(choice))).toString());
+    }
+    return 0;
+  }
+
+  private int simulateModel(String name) {
+    ObjectNode changes = new ObjectMapper().createObjectNode();
+    changes.put("model", name).put("stages", stages).put("micro-batches", microBatches);
+    changes.put("schedule", schedule).put("recompute", recompute).put("recompute-timing", timing);
+    changes.put("chunks", chunks == null ? 0 : chunks);
+    if (mesh != null) {
+      changes.put("mesh", mesh);
+    }
+    if (zero != null) {
+      changes.put("zero", zero);
+    }
+    if (batch != null) {
+      changes.put("batch", batch);
+    }
+    if (dtype != null) {
+      changes.put("dtype", dtype);
+    }
+    TrainConfig config = TrainConfig.defaultsOf(name).with(changes, "the command line");
+    var simulated =
+        ModelSimulation.of(config, ClusterFile.read(cluster == null ? ClusterFile.LOCAL : cluster));
+    System.out.print(
+        format == EvalCommand.Format.JSON ? simulated.json() + "\n" : simulated.text());
+    System.out.flush();
+    if (html != null) {
+      write(html, TimelinePage.of(simulated.timeline()));
+    }
+    if (trace != null) {
+      write(trace, ChromeTrace.of(simulated.timeline()).toString());
     }
     return 0;
   }

@@ -41,6 +41,22 @@ final class SimulateCommandTest {
     assertEquals(1 - (3 * 32 + 24) / (4.0 * 38), found.get("bubble").asDouble(), 1e-8);
   }
 
+  @Test
+  void aModelOnACluster() throws Exception {
+    String line =
+        "--model gpt-350m --stages 4 --micro-batches 8 --batch 32 --recompute full"
+            + " --recompute-timing inline --dtype bf16 --cluster p3.16xlarge:1";
+    JsonNode found = json(line);
+    JsonNode alone = json(line.replace("--stages 4", "--stages 1"));
+    assertEquals(4, found.get("per_stage").size());
+    double speedup = alone.get("seconds").asDouble() / found.get("seconds").asDouble();
+    assertTrue(speedup > 2 && speedup < 1.02 * 4 * 8 / 11, "4 stages are " + speedup + " times as fast");
+    assertEquals(2 * 3, found.get("links").size());
+    WeftProcess.Ended mistake = run(line.replace("--stages 4", "--stages 16 --mesh data=2"));
+    assertEquals(2, mistake.code());
+    assertTrue(mistake.output().contains("p3.16xlarge:4"), mistake.output());
+  }
+
   @ParameterizedTest
   @CsvSource({
     "--stages 4 --micro-batches 8 --recompute full, 41",
