@@ -23,15 +23,15 @@ final class ConfigOptions {
           Map.entry("steps", "steps of training"),
           Map.entry(
               "model",
-              "gpt, moe, transformer, unet, mlp, a size like gpt-1.3b, or a class of your own that"
-                  + " implements TokenModel"),
+              "gpt, moe, transformer, unet, resnet, mlp, a size like gpt-1.3b, or a class of your"
+                  + " own that implements TokenModel"),
           Map.entry("classpath", "where that class is found"),
           Map.entry("data", "UTF-8 text files; without any the Europarl proceedings"),
           Map.entry("layers", "equal blocks of the model"),
           Map.entry("hidden", "width of the model"),
           Map.entry("heads", "attention heads"),
           Map.entry("sequence", "context in tokens"),
-          Map.entry("image", "edge of the pictures of a unet, in pixels"),
+          Map.entry("image", "edge of the pictures of a unet or resnet, in pixels"),
           Map.entry("batch", "sequences, pictures or points per step"),
           Map.entry("micro-batches", "parts that a step's batch is computed in"),
           Map.entry("vocabulary", "rows of the token table; tokens are bytes"),

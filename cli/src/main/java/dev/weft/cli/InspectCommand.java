@@ -79,7 +79,7 @@ final class InspectCommand implements Runnable {
           for (String name : parameter.sliceNames()) {
             System.out.printf("%-32s %s%n", name, parameter.sliceType());
           }
-          count += parameter.type().elements();
+          count += parameter.averaged() ? 0 : parameter.type().elements();
         }
         System.out.printf(Locale.ROOT, "%,d parameters%n", count);
       }

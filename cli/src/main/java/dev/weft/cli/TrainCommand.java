@@ -27,8 +27,8 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description =
         "Trains a model: without options a small GPT on the Europarl proceedings, with --model unet"
-            + " a U-Net on pictures of shapes, with --model mlp a classifier on points of a"
-            + " spiral.")
+            + " a U-Net and with --model resnet a ResNet on pictures of shapes, with --model mlp a"
+            + " classifier on points of a spiral.")
 final class TrainCommand implements Callable<Integer> {
   private static final String PROMPT = "The ";
 

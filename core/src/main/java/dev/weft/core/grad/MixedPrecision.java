@@ -123,15 +123,11 @@ public final class MixedPrecision {
         makers.put(rows, node);
         now.put(node.output(0), as(rows, narrow));
       }
-      case LayerNorm _, GroupNorm _, BatchNorm _ ->
-          emit(
-              node,
-              node.op(),
-              List.of(
-                  inputs.getFirst(),
-                  as(inputs.get(1), DataType.F32),
-                  as(inputs.get(2), DataType.F32)),
-              false);
+      case LayerNorm _, GroupNorm _, BatchNorm _ -> {
+        var all = new ArrayList<>(List.of(inputs.getFirst()));
+        inputs.subList(1, inputs.size()).forEach(v -> all.add(as(v, DataType.F32)));
+        emit(node, node.op(), all, false);
+      }
       case CrossEntropy _ -> emit(node, node.op(), inputs, false);
       case Sum _,
           Mean _,

@@ -12,6 +12,14 @@ public interface Differentiable {
    */
   @Nullable List<@Nullable Tensor> gradient(Adjoint adjoint);
 
+  /**
+   * Whether the gradient by an input is what the op defines it to be, and no derivative of what it
+   * computes: a way for averages over training to learn what is seen in each micro-batch.
+   */
+  default boolean definesGradient(int input) {
+    return false;
+  }
+
   /** No derivative for any input. */
   static List<@Nullable Tensor> none(Adjoint adjoint) {
     return Collections.nCopies(adjoint.inputs().size(), null);

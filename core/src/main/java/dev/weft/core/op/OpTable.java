@@ -20,6 +20,7 @@ public final class OpTable {
           AveragePool.ENTRY,
           AveragePoolGradient.ENTRY,
           BatchNorm.ENTRY,
+          BatchNormGradient.ENTRY,
           BitwiseAnd.ENTRY,
           BitwiseNot.ENTRY,
           BitwiseOr.ENTRY,

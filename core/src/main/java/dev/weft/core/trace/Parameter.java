@@ -5,14 +5,17 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A parameter of a traced model. Those of repeated layers are one tensor with the layers stacked in
- * the first dim; each {@code *} in the name stands for a layer's number.
+ * A parameter of a traced model: trained, or an average over training of what is seen in
+ * micro-batches. Those of repeated layers are one tensor with the layers stacked in the first dim;
+ * each {@code *} in the name stands for a layer's number.
  *
  * @param name as typed, {@code h.*.qkv.weight}
  * @param type with the stacked dims in front
  * @param stackedDims how many dims of the type are stacked layers
  * @param firstLayer the layer that the first dim begins with: above 0 where a piece of a model has
  *     only some of the layers
+ * @param averaged whether it is such an average: its gradient is by definition what it must lose to
+ *     become what is seen
  * @param initializer how it starts
  * @param source the line of the model that asks for it first, {@code Gpt.java:42}
  */
@@ -21,13 +24,14 @@ public record Parameter(
     TensorType type,
     int stackedDims,
     int firstLayer,
+    boolean averaged,
     Initializer initializer,
     String source) {
 
-  /** A parameter with all its layers. */
+  /** A trained parameter with all its layers. */
   public Parameter(
       String name, TensorType type, int stackedDims, Initializer initializer, String source) {
-    this(name, type, stackedDims, 0, initializer, source);
+    this(name, type, stackedDims, 0, false, initializer, source);
   }
 
   /**
@@ -45,6 +49,7 @@ public record Parameter(
         type.with(type.shape().with(0, to - from)),
         stackedDims,
         firstLayer + from,
+        averaged,
         initializer,
         source);
   }

@@ -73,13 +73,28 @@ public final class Scope {
    * @throws UserException if the name was used for another shape
    */
   public Tensor parameter(String name, Initializer initializer, long... sizes) {
+    return parameter(name, initializer, false, sizes);
+  }
+
+  /**
+   * A tensor that is not trained but follows what training sees, once per step: what reads it tells
+   * by the gradient that it defines what that is, as {@link dev.weft.core.op.BatchNorm} does.
+   *
+   * @throws UserException if the name was used for another shape
+   */
+  public Tensor average(String name, Initializer initializer, long... sizes) {
+    return parameter(name, initializer, true, sizes);
+  }
+
+  private Tensor parameter(String name, Initializer initializer, boolean averaged, long... sizes) {
     checkName(name);
     level.builder.prefix(path.isEmpty() ? "" : path + ".");
     TensorType type = new TensorType(trace.parameterType(), Shape.of(sizes));
-    return new Tensor(level.builder, parameter(join(path, name), initializer, type, 0));
+    return new Tensor(level.builder, parameter(join(path, name), initializer, averaged, type, 0));
   }
 
-  private Value parameter(String fullName, Initializer initializer, TensorType type, int stacked) {
+  private Value parameter(
+      String fullName, Initializer initializer, boolean averaged, TensorType type, int stacked) {
     Value known = level.parameters.get(fullName);
     if (known != null) {
       if (!known.type().equals(type)) {
@@ -98,7 +113,8 @@ public final class Scope {
     if (stack == null) {
       value =
           trace.parameter(
-              new Parameter(fullName, type, stacked, initializer, level.builder.source()));
+              new Parameter(
+                  fullName, type, stacked, 0, averaged, initializer, level.builder.source()));
     } else {
       value = level.builder.input(fullName, type, Graph.Kind.DATA);
       String rest = fullName.substring(stack.prefix.length());
@@ -106,6 +122,7 @@ public final class Scope {
           stack.outer.parameter(
               stack.prefix + ".*" + rest,
               initializer,
+              averaged,
               type.with(type.shape().insert(0, stack.count)),
               stacked + 1);
       stack.slices.put(fullName, whole);

@@ -14,9 +14,9 @@ public record Traced(Graph graph, List<Parameter> parameters) {
     parameters = List.copyOf(parameters);
   }
 
-  /** How many numbers all parameters hold. */
+  /** How many numbers are trained. */
   public long parameterCount() {
-    return parameters.stream().mapToLong(p -> p.type().elements()).sum();
+    return parameters.stream().filter(p -> !p.averaged()).mapToLong(p -> p.type().elements()).sum();
   }
 
   public Traced withGraph(Graph other) {

@@ -2,6 +2,7 @@ package dev.weft.nn.layer;
 
 import dev.weft.core.graph.DataType;
 import dev.weft.core.op.Attention;
+import dev.weft.core.op.BatchNorm;
 import dev.weft.core.op.Convolution;
 import dev.weft.core.op.Dropout;
 import dev.weft.core.op.GroupNorm;
@@ -78,6 +79,30 @@ public final class Layers {
     Tensor filter = m.parameter("weight", Initializer.normal(Math.sqrt(2 / inputs)), shape);
     var op = Convolution.of(dims, stride, (size - 1) / 2);
     return Tensor.one(op, x.cast(filter.dtype()), filter);
+  }
+
+  /**
+   * Normalises the channels of {@code x [n, c, spatial...]} over the batch, then scales them by
+   * {@code weight} and shifts them by {@code bias} (Ioffe and Szegedy, Batch Normalization). While
+   * training by the statistics of the micro-batch, of all its rows wherever they lie; evaluation
+   * takes the averages {@code mean} and {@code variance}, which once per step go a tenth of the way
+   * to the mean over the step's micro-batches (Huang et al., GPipe, section 2.2). Where one layer
+   * is applied several times its averages take as many such steps at once.
+   */
+  public static Tensor batchNorm(Scope m, Tensor x) {
+    long channels = x.size(1);
+    Tensor scale = m.parameter("weight", Initializer.ones(), channels);
+    Tensor shift = m.parameter("bias", Initializer.zeros(), channels);
+    Tensor mean = m.average("mean", Initializer.zeros(), channels);
+    Tensor variance = m.average("variance", Initializer.ones(), channels);
+    if (m.training()) {
+      List<Tensor> inputs = List.of(x, scale, shift, mean, variance);
+      return Tensor.apply(new BatchNorm(EPSILON), inputs).getFirst();
+    }
+    Tensor factor = scale.times(variance.plus(EPSILON).rsqrt());
+    Tensor offset = shift.minus(mean.times(factor));
+    List<Integer> channel = List.of(1);
+    return x.times(factor.broadcast(x.shape(), channel)).plus(offset.broadcast(x.shape(), channel));
   }
 
   /**

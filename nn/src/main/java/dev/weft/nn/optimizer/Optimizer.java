@@ -3,12 +3,18 @@ package dev.weft.nn.optimizer;
 import dev.weft.core.op.Adamw;
 import dev.weft.core.op.Sgd;
 import dev.weft.core.op.Tensor;
+import dev.weft.core.trace.Parameter;
 import java.util.List;
 
 /** How gradients change parameters. */
 public sealed interface Optimizer {
   /** The names of what it remembers per parameter, each of the parameter's type. */
   List<String> slots();
+
+  /** What it remembers of a parameter: nothing of one that it does not change, an average. */
+  default List<String> slots(Parameter parameter) {
+    return parameter.averaged() ? List.of() : slots();
+  }
 
   /**
    * One step.

@@ -95,8 +95,10 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
         .forEach((name, spec) -> kept.put(name, Layout.of(spec, mesh)));
     if (zero == 1 && !slots.isEmpty()) {
       for (Parameter parameter : graphs.parameters()) {
-        String name = parameter.name();
-        kept.put(name + ".sum", layout(kept, name + "." + slots.getFirst()));
+        if (!parameter.averaged()) {
+          String name = parameter.name();
+          kept.put(name + ".sum", layout(kept, name + "." + slots.getFirst()));
+        }
       }
     }
     return kept;
@@ -134,10 +136,12 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
 
   /** What the optimizer remembers of a parameter, by the inputs of the update. */
   private static List<String> slots(StepGraphs graphs) {
-    if (graphs.parameters().isEmpty()) {
+    @Nullable Parameter trained =
+        graphs.parameters().stream().filter(p -> !p.averaged()).findFirst().orElse(null);
+    if (trained == null) {
       return List.of();
     }
-    String prefix = graphs.parameters().getFirst().name() + ".";
+    String prefix = trained.name() + ".";
     return graphs.update().inputs(Graph.Kind.STATE).stream()
         .map(Value::name)
         .filter(name -> name.startsWith(prefix) && name.indexOf('.', prefix.length()) < 0)

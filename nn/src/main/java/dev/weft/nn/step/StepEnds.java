@@ -84,6 +84,10 @@ final class StepEnds {
     return stages.get(stage).stream().filter(p -> PipelineStep.owner(stages, p) == stage).toList();
   }
 
+  private List<Parameter> trained(int stage) {
+    return owned(stage).stream().filter(p -> !p.averaged()).toList();
+  }
+
   private Layout layout(String name, TensorType type) {
     return layouts.getOrDefault(name, Layout.whole(type.rank()));
   }
@@ -127,7 +131,7 @@ final class StepEnds {
     var parts = new ArrayList<Integer>();
     for (int stage = 0; stage < stages.size(); stage++) {
       add(ends.get(stage), stage, copies);
-      if (!owned(stage).isEmpty()) {
+      if (!trained(stage).isEmpty()) {
         part(ends.get(stage), stage);
         parts.add(stage);
       }
@@ -226,7 +230,7 @@ final class StepEnds {
     Builder builder = builder("norm");
     Map<String, Layout> given = new HashMap<>();
     var gradients = new ArrayList<Tensor>();
-    for (Parameter parameter : owned(stage)) {
+    for (Parameter parameter : trained(stage)) {
       String name = gradient(stage, parameter);
       gradients.add(input(builder, name, parameter.type(), Graph.Kind.STATE));
       given.put(name, layout(parameter.key() + SUM, parameter.type()));
@@ -291,7 +295,7 @@ final class StepEnds {
       named.put(name + SUM, gradient(stage, parameter));
       given.put(name, layout(name, parameter.type()));
       given.put(gradient(stage, parameter), layout(name + SUM, parameter.type()));
-      for (String slot : optimizer.slots()) {
+      for (String slot : optimizer.slots(parameter)) {
         given.put(name + "." + slot, layout(name + "." + slot, parameter.type()));
       }
     }

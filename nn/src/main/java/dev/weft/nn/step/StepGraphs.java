@@ -31,6 +31,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiFunction;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A training step: {@code micro} runs once per micro-batch, {@code norm} and {@code update} once
@@ -44,10 +45,11 @@ import java.util.function.UnaryOperator;
  * @param micro outputs: loss sum, weight, then the gradients
  * @param microNext the same for all micro-batches but the first: gradients are added onto
  *     accumulators
- * @param norm inputs: gradients, {@code weight}; outputs: the norm of the mean gradient, and what
- *     the gradients must be divided by, clipping included
+ * @param norm inputs: gradients of what is trained, {@code weight}; outputs: the norm of the mean
+ *     gradient, and what the gradients must be divided by, clipping included
  * @param update inputs: parameters, slots, gradients, {@code learning_rate}, {@code step}, {@code
- *     divisor} (f32 scalars); outputs take over parameters and slots; gradients are used up
+ *     divisor} (f32 scalars), and where there are averages {@link #MICRO_BATCHES}; outputs take
+ *     over parameters and slots; gradients are used up
  * @param evaluate outputs: loss sum, weight, then the sums of the measures; without dropout
  * @param measures what the model measures besides its loss, by name
  */
@@ -65,6 +67,14 @@ public record StepGraphs(
 
   /** The name of what a token model is to foretell. */
   public static final String TARGETS = "targets";
+
+  /** The fact (f32) of how many micro-batches a step has: averages move to the mean over these. */
+  public static final String MICRO_BATCHES = "micro_batches";
+
+  /**
+   * The share of the newest step in an average (Ioffe and Szegedy leave it open; usual is this).
+   */
+  static final double NEWEST = 0.1;
 
   /** A model as a function of the scope and the batch. */
   @FunctionalInterface
@@ -215,7 +225,9 @@ public record StepGraphs(
     builder.origin(new Origin("norm", Role.UPDATE, source));
     var gradients = new ArrayList<Tensor>();
     for (Parameter parameter : parameters) {
-      gradients.add(input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
+      if (!parameter.averaged()) {
+        gradients.add(input(builder, parameter.name() + ".sum", parameter.type(), Graph.Kind.DATA));
+      }
     }
     Tensor weight = fact(builder, "weight");
     Tensor counted = Tensor.one(new Maximum(), weight, weight.scalar(1));
@@ -232,12 +244,20 @@ public record StepGraphs(
     Tensor rate = fact(builder, "learning_rate");
     Tensor step = fact(builder, "step");
     Tensor divisor = fact(builder, "divisor");
+    @Nullable Tensor microBatches =
+        parameters.stream().anyMatch(Parameter::averaged) ? fact(builder, MICRO_BATCHES) : null;
     for (Parameter parameter : parameters) {
       String name = parameter.key();
       TensorType type = parameter.type();
       builder.origin(new Origin(name, Role.UPDATE, parameter.source()));
       Tensor value = input(builder, name, type, Graph.Kind.PARAMETER);
       Tensor gradient = input(builder, name + ".sum", type, Graph.Kind.ACCUMULATOR);
+      if (parameter.averaged()) {
+        Tensor distance =
+            gradient.dividedBy(Objects.requireNonNull(microBatches).cast(type.dtype()));
+        builder.output(value.minus(distance.times(NEWEST)).value(), value.value());
+        continue;
+      }
       var slots = new ArrayList<Tensor>();
       for (String slot : optimizer.slots()) {
         slots.add(input(builder, name + "." + slot, type, Graph.Kind.STATE));

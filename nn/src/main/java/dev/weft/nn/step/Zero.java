@@ -36,7 +36,7 @@ public final class Zero {
 
   /**
    * The specs of parameters, gradients ({@code .sum}) and slots by the names that graphs have for
-   * them. A parameter's own is that which annotations give it.
+   * them. A parameter's own is that which annotations give it; an average keeps it.
    *
    * @param stage 0 to 3
    * @param slots the optimizer's
@@ -52,6 +52,11 @@ public final class Zero {
     for (Parameter parameter : graphs.parameters()) {
       String name = parameter.name();
       Spec own = known.spec(graphs.micro().input(name).orElseThrow());
+      if (parameter.averaged()) {
+        specs.put(name, own);
+        specs.put(name + ".sum", own);
+        continue;
+      }
       Spec split = split(parameter, own, mesh);
       specs.put(name, stage >= 3 ? split : own);
       specs.put(name + ".sum", stage >= 2 ? split : own);

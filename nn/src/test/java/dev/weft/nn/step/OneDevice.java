@@ -61,6 +61,7 @@ record OneDevice(
     values.put("divisor", norm.get(1));
     values.put("learning_rate", number(RATE));
     values.put("step", number(STEP));
+    values.put(StepGraphs.MICRO_BATCHES, number(microBatches));
     for (Graph.Input input : graphs.update().inputs()) {
       if (input.kind() == Graph.Kind.STATE) {
         values.put(input.value().name(), Literal.filled(input.value().type(), 0));

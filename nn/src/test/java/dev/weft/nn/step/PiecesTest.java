@@ -17,6 +17,7 @@ import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.Mlp;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.model.Moe;
+import dev.weft.nn.model.Resnet;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.model.Unet;
 import java.util.ArrayList;
@@ -63,6 +64,22 @@ class PiecesTest {
         UnaryOperator.identity());
   }
 
+  private static Traced resnet() {
+    var resnet = new Resnet(2, 3, 3);
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put("images", TensorType.of(DataType.F32, BATCH, 1, 4, 8));
+    data.put("labels", TensorType.of(DataType.I64, BATCH));
+    return StepGraphs.forward(
+        (m, batch) ->
+            resnet.loss(
+                m,
+                Objects.requireNonNull(batch.get("images")),
+                Objects.requireNonNull(batch.get("labels"))),
+        data,
+        DataType.F64,
+        UnaryOperator.identity());
+  }
+
   private static Traced mlp() {
     var mlp = new Mlp(4, 6, 3);
     var data = new LinkedHashMap<String, TensorType>();
@@ -85,6 +102,7 @@ class PiecesTest {
       case "gpt bf16" -> tokens(new Gpt(), 3, DataType.BF16);
       case "moe" -> tokens(new Moe(), 3, DataType.F64);
       case "unet" -> unet();
+      case "resnet" -> resnet();
       default -> mlp();
     };
   }
@@ -173,6 +191,9 @@ class PiecesTest {
     "unet, 3",
     "unet, 4",
     "unet, 8",
+    "resnet, 2",
+    "resnet, 3",
+    "resnet, 5",
     "mlp, 2",
     "mlp, 3",
     "mlp, 4",

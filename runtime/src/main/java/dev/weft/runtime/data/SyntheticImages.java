@@ -7,9 +7,10 @@ import java.util.SplittableRandom;
 
 /**
  * Pictures of discs, squares and triangles of random place, size and brightness on noise, with the
- * class of every pixel: something to segment that needs no download. Every picture is a pure
- * function of the seed and its number. Brightness does not tell shapes apart, only their outline
- * does. Those held out for measuring are others than those trained on.
+ * class of every pixel, or of the one shape that they show: something to segment or to tell apart
+ * that needs no download. Every picture is a pure function of the seed and its number. Brightness
+ * does not tell shapes apart, only their outline does. Those held out for measuring are others than
+ * those trained on.
  */
 public final class SyntheticImages implements Batches {
   /** Nothing, disc, square, triangle. */
@@ -22,26 +23,42 @@ public final class SyntheticImages implements Batches {
   private static final double NOISE = 0.3;
   private static final long HELD_OUT_KEY = 0x9E3779B97F4A7C15L;
 
+  /** What has a class. */
+  public enum Labels {
+    /** Every pixel has that of the shape it belongs to; a picture has up to three shapes. */
+    PIXELS,
+    /** The picture has that of its only shape. */
+    PICTURE
+  }
+
+  private final Labels labels;
   private final int edge;
   private final int batch;
   private final int microBatches;
   private final long seed;
 
+  /** Square pictures with the class of every pixel. */
+  public SyntheticImages(int edge, int batch, int microBatches, long seed) {
+    this(Labels.PIXELS, edge, batch, microBatches, seed);
+  }
+
   /**
    * Square pictures.
    *
+   * @param labels what has a class
    * @param edge their size in pixels
    * @param batch pictures per step, over all micro-batches
    * @param microBatches equal parts of a step's pictures
    * @param seed two seeds give other pictures
    * @throws UserException if a number is below 1, or the pictures cannot be divided evenly
    */
-  public SyntheticImages(int edge, int batch, int microBatches, long seed) {
+  public SyntheticImages(Labels labels, int edge, int batch, int microBatches, long seed) {
     if (edge < 1 || batch < 1 || microBatches < 1 || batch % microBatches != 0) {
       throw new UserException(
           "expected at least 1 for each of image, batch and micro-batches, and a batch that is a multiple of micro-batches, found %d, %d and %d"
               .formatted(edge, batch, microBatches));
     }
+    this.labels = labels;
     this.edge = edge;
     this.batch = batch;
     this.microBatches = microBatches;
@@ -65,18 +82,25 @@ public final class SyntheticImages implements Batches {
 
   @Override
   public long targetBytes() {
-    return pixels() * microBatchRows() * Long.BYTES;
+    return labelsOfRow() * microBatchRows() * Long.BYTES;
   }
 
   private long pixels() {
     return (long) edge * edge;
   }
 
+  private long labelsOfRow() {
+    return switch (labels) {
+      case PIXELS -> pixels();
+      case PICTURE -> 1;
+    };
+  }
+
   /**
    * Writes one micro-batch.
    *
    * @param inputs f32[micro-batch rows, 1, edge, edge], dense
-   * @param targets i64[micro-batch rows, edge, edge], dense
+   * @param targets i64[micro-batch rows, edge, edge], or i64[micro-batch rows], dense
    */
   @Override
   public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
@@ -109,11 +133,17 @@ public final class SyntheticImages implements Batches {
       if (number < HELD_OUT) {
         draw(KeyedPermutation.mix(seed ^ HELD_OUT_KEY, number), row, inputs, targets);
       } else {
-        for (long pixel = row * pixels(); pixel < (row + 1) * pixels(); pixel++) {
-          inputs.setAtIndex(ValueLayout.JAVA_FLOAT, pixel, 0);
-          targets.setAtIndex(ValueLayout.JAVA_LONG, pixel, ignoredTarget);
-        }
+        leaveOut(row, inputs, targets, ignoredTarget);
       }
+    }
+  }
+
+  private void leaveOut(int row, MemorySegment inputs, MemorySegment targets, long ignoredTarget) {
+    for (long pixel = row * pixels(); pixel < (row + 1) * pixels(); pixel++) {
+      inputs.setAtIndex(ValueLayout.JAVA_FLOAT, pixel, 0);
+    }
+    for (long at = row * labelsOfRow(); at < (row + 1) * labelsOfRow(); at++) {
+      targets.setAtIndex(ValueLayout.JAVA_LONG, at, ignoredTarget);
     }
   }
 
@@ -149,7 +179,8 @@ public final class SyntheticImages implements Batches {
 
   private void draw(long key, int row, MemorySegment inputs, MemorySegment targets) {
     var random = new SplittableRandom(key);
-    Figure[] figures = new Figure[1 + random.nextInt(MOST_SHAPES)];
+    int shapes = labels == Labels.PICTURE ? 1 : 1 + random.nextInt(MOST_SHAPES);
+    Figure[] figures = new Figure[shapes];
     for (int i = 0; i < figures.length; i++) {
       figures[i] = Figure.of(random, edge);
     }
@@ -165,9 +196,14 @@ public final class SyntheticImages implements Batches {
           }
         }
         inputs.setAtIndex(ValueLayout.JAVA_FLOAT, pixel, (float) brightness);
-        targets.setAtIndex(ValueLayout.JAVA_LONG, pixel, kind);
+        if (labels == Labels.PIXELS) {
+          targets.setAtIndex(ValueLayout.JAVA_LONG, pixel, kind);
+        }
         pixel++;
       }
+    }
+    if (labels == Labels.PICTURE) {
+      targets.setAtIndex(ValueLayout.JAVA_LONG, row, figures[0].kind());
     }
   }
 }

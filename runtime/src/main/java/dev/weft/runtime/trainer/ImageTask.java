@@ -4,54 +4,110 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.TensorType;
+import dev.weft.nn.model.Resnet;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.model.Unet;
 import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.data.Batches;
 import dev.weft.runtime.data.SyntheticImages;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.SequencedMap;
 
-/** Telling the shape that every pixel of seeded pictures belongs to. */
+/** Telling shapes in seeded pictures: of every pixel, or of the whole picture. */
 final class ImageTask implements Task {
-  /** The model's name. */
-  static final String MODEL = "unet";
+  static final String UNET = "unet";
+  static final String RESNET = "resnet";
 
   private static final String IMAGES = "images";
   private static final String LABELS = "labels";
 
+  /** A model of pictures. */
+  enum Kind {
+    /** Tells the shape that every pixel belongs to. */
+    UNET(ImageTask.UNET, SyntheticImages.Labels.PIXELS, "pixel", Unet.PIXEL_ACCURACY),
+    /** Tells the shape that a picture shows. */
+    RESNET(ImageTask.RESNET, SyntheticImages.Labels.PICTURE, "picture", Resnet.ACCURACY);
+
+    private final String model;
+    private final SyntheticImages.Labels labels;
+
+    /** What has a class, a singular. */
+    private final String unit;
+
+    /** The name of the share of these that is told right. */
+    private final String accuracy;
+
+    Kind(String model, SyntheticImages.Labels labels, String unit, String accuracy) {
+      this.model = model;
+      this.labels = labels;
+      this.unit = unit;
+      this.accuracy = accuracy;
+    }
+
+    /** The model of that name, if it is one of pictures. */
+    static Optional<Kind> of(String model) {
+      return Arrays.stream(values()).filter(kind -> kind.model.equals(model)).findFirst();
+    }
+
+    private StepGraphs.Model model(TrainConfig config) {
+      return switch (this) {
+        case UNET -> {
+          var unet = new Unet(config.hidden(), config.layers(), SyntheticImages.CLASSES);
+          yield (scope, batch) -> unet.loss(scope, given(batch, IMAGES), given(batch, LABELS));
+        }
+        case RESNET -> {
+          var resnet = new Resnet(config.hidden(), config.layers(), SyntheticImages.CLASSES);
+          yield (scope, batch) -> resnet.loss(scope, given(batch, IMAGES), given(batch, LABELS));
+        }
+      };
+    }
+
+    private TensorType labels(long rows, long edge) {
+      return switch (labels) {
+        case PIXELS -> TensorType.of(DataType.I64, rows, edge, edge);
+        case PICTURE -> TensorType.of(DataType.I64, rows);
+      };
+    }
+  }
+
+  private static <T> T given(Map<String, T> batch, String name) {
+    return Objects.requireNonNull(batch.get(name), name);
+  }
+
   private final TrainConfig config;
+  private final Kind kind;
   private final SyntheticImages images;
 
-  ImageTask(TrainConfig config) {
+  ImageTask(TrainConfig config, Kind kind) {
     if (!config.data().isEmpty()) {
       throw new UserException(
-          "the model " + MODEL + " trains on pictures that it draws itself: leave --data out");
+          "the model "
+              + config.model()
+              + " trains on pictures that it draws itself: leave --data out");
     }
     this.config = config;
+    this.kind = kind;
     this.images =
-        new SyntheticImages(config.image(), config.batch(), config.microBatches(), config.seed());
+        new SyntheticImages(
+            kind.labels, config.image(), config.batch(), config.microBatches(), config.seed());
   }
 
   /** The model as a function of the scope and the data. */
-  static StepGraphs.Model model(TrainConfig config) {
-    var unet = new Unet(config.hidden(), config.layers(), SyntheticImages.CLASSES);
-    return (scope, batch) ->
-        unet.loss(
-            scope,
-            Objects.requireNonNull(batch.get(IMAGES)),
-            Objects.requireNonNull(batch.get(LABELS)));
+  static StepGraphs.Model model(TrainConfig config, Kind kind) {
+    return kind.model(config);
   }
 
   /** The types of a micro-batch's data by name. */
-  static SequencedMap<String, TensorType> data(TrainConfig config) {
+  static SequencedMap<String, TensorType> data(TrainConfig config, Kind kind) {
     long rows = config.batch() / config.microBatches();
     long edge = config.image();
     var data = new LinkedHashMap<String, TensorType>();
     data.put(IMAGES, TensorType.of(DataType.F32, rows, 1, edge, edge));
-    data.put(LABELS, TensorType.of(DataType.I64, rows, edge, edge));
+    data.put(LABELS, kind.labels(rows, edge));
     return data;
   }
 
@@ -72,17 +128,25 @@ final class ImageTask implements Task {
 
   @Override
   public String identity() {
-    return "shapes %d %d".formatted(config.image(), config.seed());
+    return switch (kind.labels) {
+      case PIXELS -> "shapes %d %d".formatted(config.image(), config.seed());
+      case PICTURE -> "single shapes %d %d".formatted(config.image(), config.seed());
+    };
   }
 
   @Override
   public String unit() {
-    return "pixels";
+    return kind.unit + "s";
   }
 
   @Override
   public long unitsPerStep() {
-    return (long) config.batch() * config.image() * config.image();
+    long each =
+        switch (kind.labels) {
+          case PIXELS -> (long) config.image() * config.image();
+          case PICTURE -> 1;
+        };
+    return config.batch() * each;
   }
 
   @Override
@@ -93,8 +157,8 @@ final class ImageTask implements Task {
   @Override
   public String measure(Learner session, ObjectNode summary) {
     Map<String, Double> measured = measured(session);
-    summary.put("validation_loss_per_pixel", measured.get(Learner.LOSS));
-    summary.put(Unet.PIXEL_ACCURACY, measured.get(Unet.PIXEL_ACCURACY));
+    summary.put("validation_loss_per_" + kind.unit, measured.get(Learner.LOSS));
+    summary.put(kind.accuracy, measured.get(kind.accuracy));
     return words(measured);
   }
 
@@ -106,10 +170,12 @@ final class ImageTask implements Task {
                 batch, input.apply(IMAGES), input.apply(LABELS), TokenModel.IGNORED));
   }
 
-  private static String words(Map<String, Double> measured) {
-    return "validation loss %.4f nats per pixel, %.2f %% of pixels right"
+  private String words(Map<String, Double> measured) {
+    return "validation loss %.4f nats per %s, %.2f %% of %ss right"
         .formatted(
-            Objects.requireNonNull(measured.get(Learner.LOSS)),
-            100 * Objects.requireNonNull(measured.get(Unet.PIXEL_ACCURACY)));
+            given(measured, Learner.LOSS),
+            kind.unit,
+            100 * given(measured, kind.accuracy),
+            kind.unit);
   }
 }

@@ -230,6 +230,7 @@ public final class MeshSession implements Learner {
     }
     set(update, "learning_rate", (float) learningRate);
     set(update, "step", (float) step);
+    set(update, StepGraphs.MICRO_BATCHES, (float) spec.microBatches());
     update.program().run();
     return new StepResult(sum / Math.max(1, count), gradientNorm);
   }
@@ -322,7 +323,7 @@ public final class MeshSession implements Learner {
   public SequencedMap<String, TensorData> optimizer() {
     var tensors = new LinkedHashMap<String, TensorData>();
     for (Parameter parameter : graphs.parameters()) {
-      for (String slot : spec.optimizer().slots()) {
+      for (String slot : spec.optimizer().slots(parameter)) {
         Session.slices(parameter, whole(parameter.name() + "." + slot), "." + slot, tensors);
       }
     }
@@ -348,8 +349,10 @@ public final class MeshSession implements Learner {
     }
     for (Parameter parameter : graphs.parameters()) {
       write(parameter, parameter.name(), "", parameters);
-      for (String slot : withOptimizer ? spec.optimizer().slots() : List.<String>of()) {
-        write(parameter, parameter.name() + "." + slot, "." + slot, slots);
+      if (withOptimizer) {
+        for (String slot : spec.optimizer().slots(parameter)) {
+          write(parameter, parameter.name() + "." + slot, "." + slot, slots);
+        }
       }
     }
   }

@@ -19,7 +19,7 @@ public final class Models {
 
   /** Whether a model is one of tokens. */
   public static boolean readsText(String name) {
-    return !name.equals(ImageTask.MODEL) && !name.equals(PointTask.MODEL);
+    return ImageTask.Kind.of(name).isEmpty() && !name.equals(PointTask.MODEL);
   }
 
   /**
@@ -65,8 +65,8 @@ public final class Models {
       throw new UserException(
           "there is no model '"
               + name
-              + "': use gpt, moe, transformer, unet, mlp, a size like gpt-1.3b, or the full name of"
-              + " a class"
+              + "': use gpt, moe, transformer, unet, resnet, mlp, a size like gpt-1.3b, or the full"
+              + " name of a class"
               + (classpath.isEmpty()
                   ? " and --classpath"
                   : "; --classpath " + classpath + " has none of this name"),

@@ -17,6 +17,7 @@ import dev.weft.engine.program.Routes;
 import dev.weft.nn.step.Initialization;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.PipelineStep;
+import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.worker.LoadedProgram;
@@ -37,6 +38,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 
 /**
@@ -235,6 +237,7 @@ public final class PipelineSession implements Learner {
     }
     facts.put("learning_rate", learningRate);
     facts.put("step", (double) number);
+    facts.put(StepGraphs.MICRO_BATCHES, (double) staged.size());
     pipeline.run(update, facts(facts), Set.of());
     return new StepResult(sum / Math.max(1, count), gradientNorm);
   }
@@ -334,23 +337,24 @@ public final class PipelineSession implements Learner {
 
   @Override
   public SequencedMap<String, TensorData> model() {
-    return tensors(List.of(""));
+    return tensors(_ -> List.of(""));
   }
 
   @Override
   public SequencedMap<String, TensorData> optimizer() {
-    return tensors(spec.optimizer().slots().stream().map(slot -> "." + slot).toList());
+    return tensors(
+        parameter -> spec.optimizer().slots(parameter).stream().map(slot -> "." + slot).toList());
   }
 
   /**
-   * What is kept for parameters under their names with some endings, in the order of the uncut
+   * What is kept for each parameter under its name with some endings, in the order of the uncut
    * model: copies.
    */
-  private SequencedMap<String, TensorData> tensors(List<String> endings) {
+  private SequencedMap<String, TensorData> tensors(Function<Parameter, List<String>> endings) {
     Map<String, TensorData> found = new HashMap<>();
     forEachOwned(
         (stage, parameter) -> {
-          for (String ending : endings) {
+          for (String ending : endings.apply(parameter)) {
             ShardedBuffer buffer = pipeline.kept(stage, parameter.key() + ending);
             MemorySegment copy = Arena.ofAuto().allocate(buffer.type().bytes(), 64);
             buffer.read(copy);
@@ -359,7 +363,7 @@ public final class PipelineSession implements Learner {
         });
     var tensors = new LinkedHashMap<String, TensorData>();
     for (Parameter parameter : step.parameters()) {
-      for (String ending : endings) {
+      for (String ending : endings.apply(parameter)) {
         for (String slice : parameter.sliceNames()) {
           tensors.put(slice + ending, Objects.requireNonNull(found.get(slice + ending)));
         }
@@ -401,7 +405,9 @@ public final class PipelineSession implements Learner {
     if (withOptimizer) {
       forEachOwned(
           (stage, parameter) ->
-              spec.optimizer().slots().forEach(slot -> write(stage, parameter, "." + slot, slots)));
+              spec.optimizer()
+                  .slots(parameter)
+                  .forEach(slot -> write(stage, parameter, "." + slot, slots)));
     }
   }
 

@@ -28,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
@@ -80,7 +81,7 @@ public final class Session implements Learner {
             spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
     for (Parameter parameter : graphs.parameters()) {
       allocate(parameter.name(), parameter.type());
-      for (String slot : optimizer.slots()) {
+      for (String slot : optimizer.slots(parameter)) {
         allocate(parameter.name() + "." + slot, parameter.type());
       }
     }
@@ -88,7 +89,8 @@ public final class Session implements Learner {
     for (String fact : List.of("seed", "step", "row")) {
       allocate("fact." + fact, TensorType.scalar(DataType.I64));
     }
-    for (String fact : List.of("learning_rate", "step", "divisor", "weight")) {
+    for (String fact :
+        List.of("learning_rate", "step", "divisor", "weight", StepGraphs.MICRO_BATCHES)) {
       allocate(fact, TensorType.scalar(DataType.F32));
     }
     this.weight = buffer("weight");
@@ -121,8 +123,9 @@ public final class Session implements Learner {
 
   /** What a configuration trains. */
   public static Spec spec(TrainConfig config) {
-    if (config.model().equals(ImageTask.MODEL)) {
-      return spec(config, ImageTask.model(config), ImageTask.data(config));
+    Optional<ImageTask.Kind> kind = ImageTask.Kind.of(config.model());
+    if (kind.isPresent()) {
+      return spec(config, ImageTask.model(config, kind.get()), ImageTask.data(config, kind.get()));
     }
     if (config.model().equals(PointTask.MODEL)) {
       return spec(config, PointTask.model(config), PointTask.data(config));
@@ -239,6 +242,7 @@ public final class Session implements Learner {
     }
     setFloat(buffer("learning_rate"), (float) learningRate);
     setFloat(buffer("step"), (float) step);
+    setFloat(buffer(StepGraphs.MICRO_BATCHES), spec.microBatches());
     update.run();
     return new StepResult(sum / Math.max(1, count), gradientNorm);
   }
@@ -348,7 +352,7 @@ public final class Session implements Learner {
   public SequencedMap<String, TensorData> optimizer() {
     var tensors = new LinkedHashMap<String, TensorData>();
     for (Parameter parameter : graphs.parameters()) {
-      for (String slot : optimizer.slots()) {
+      for (String slot : optimizer.slots(parameter)) {
         MemorySegment whole = buffer(parameter.name() + "." + slot).segment();
         slices(parameter, whole, "." + slot, tensors);
       }

@@ -40,10 +40,11 @@ interface Task {
    * @throws dev.weft.core.cluster.UserException if the data do not allow to train
    */
   static Task of(TrainConfig config) {
-    return switch (config.model()) {
-      case ImageTask.MODEL -> new ImageTask(config);
-      case PointTask.MODEL -> new PointTask(config);
-      default -> new TextTask(config);
-    };
+    if (config.model().equals(PointTask.MODEL)) {
+      return new PointTask(config);
+    }
+    return ImageTask.Kind.of(config.model())
+        .<Task>map(kind -> new ImageTask(config, kind))
+        .orElseGet(() -> new TextTask(config));
   }
 }

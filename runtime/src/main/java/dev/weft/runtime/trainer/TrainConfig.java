@@ -44,11 +44,11 @@ import java.util.stream.Collectors;
  * @param name of the run and its folder
  * @param seed of parameters, data order and dropout
  * @param steps of training
- * @param model {@code gpt}, {@code moe}, {@code unet}, {@code mlp}, or a class that implements
- *     {@link dev.weft.nn.model.TokenModel}
+ * @param model {@code gpt}, {@code moe}, {@code transformer}, {@code unet}, {@code resnet}, {@code
+ *     mlp}, or a class that implements {@link dev.weft.nn.model.TokenModel}
  * @param classpath where that class is found
  * @param data text files; none for the Europarl proceedings
- * @param image edge of the pictures that a U-Net trains on, in pixels
+ * @param image edge of the pictures that a U-Net or a ResNet trains on, in pixels
  * @param batch sequences or pictures per step
  * @param microBatches parts that a step's batch is computed in
  * @param warmup steps until the learning rate is at its peak
@@ -257,9 +257,9 @@ public record TrainConfig(
   }
 
   /**
-   * What a model trains with unless told otherwise: a U-Net learns to tell shapes in a minute or
-   * two, a classifier the arms of a spiral in seconds; a published size is as large as it was
-   * published.
+   * What a model trains with unless told otherwise: models of pictures learn to tell shapes in a
+   * minute or two, a classifier the arms of a spiral in seconds; a published size is as large as it
+   * was published.
    */
   public static TrainConfig defaultsOf(String model) {
     ObjectNode preset = Presets.model(model);
@@ -272,11 +272,18 @@ public record TrainConfig(
     }
     ObjectNode changes = JSON.createObjectNode();
     changes.put("name", model).put("model", model).put("warmup", 30).put("save-every", 0);
-    changes.put("layers", 3);
-    if (model.equals(ImageTask.MODEL)) {
-      changes.put("steps", 300).put("hidden", 16).put("batch", 8);
-    } else {
-      changes.put("steps", 600).put("hidden", 64).put("batch", 128).put("weight-decay", 0.01);
+    switch (model) {
+      case ImageTask.UNET ->
+          changes.put("steps", 300).put("layers", 3).put("hidden", 16).put("batch", 8);
+      case ImageTask.RESNET ->
+          changes.put("steps", 300).put("layers", 1).put("hidden", 16).put("image", 32);
+      default ->
+          changes
+              .put("steps", 600)
+              .put("layers", 3)
+              .put("hidden", 64)
+              .put("batch", 128)
+              .put("weight-decay", 0.01);
     }
     return DEFAULT.with(changes, "the defaults of " + model);
   }
@@ -285,7 +292,7 @@ public record TrainConfig(
   public String size() {
     String data =
         switch (model) {
-          case ImageTask.MODEL -> ", image " + image;
+          case ImageTask.UNET, ImageTask.RESNET -> ", image " + image;
           case PointTask.MODEL -> "";
           default -> ", sequence " + sequence;
         };
@@ -295,7 +302,7 @@ public record TrainConfig(
   /** How many different whole numbers the data hold: tokens, or classes. */
   public int dataClasses() {
     return switch (model) {
-      case ImageTask.MODEL -> SyntheticImages.CLASSES;
+      case ImageTask.UNET, ImageTask.RESNET -> SyntheticImages.CLASSES;
       case PointTask.MODEL -> SyntheticPoints.CLASSES;
       default -> vocabulary;
     };

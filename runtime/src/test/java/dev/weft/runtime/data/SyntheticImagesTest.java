@@ -51,6 +51,17 @@ class SyntheticImagesTest {
   }
 
   @Test
+  void aPictureHasTheClassOfItsOnlyShape() {
+    int rows = 60;
+    var source = new SyntheticImages(SyntheticImages.Labels.PICTURE, EDGE, rows, 1, 7);
+    assertEquals(rows * Long.BYTES, source.targetBytes());
+    float[] images = new float[rows * PIXELS];
+    long[] labels = new long[rows];
+    source.fill(2, 0, MemorySegment.ofArray(images), MemorySegment.ofArray(labels));
+    assertArrayEquals(new long[] {1, 2, 3}, Arrays.stream(labels).distinct().sorted().toArray());
+  }
+
+  @Test
   void everyClassIsSeenAndShapesAreBright() {
     Pictures pictures = Pictures.of(new SyntheticImages(EDGE, 64, 1, 1), 0, 0);
     long[] seen = new long[SyntheticImages.CLASSES];

@@ -47,6 +47,8 @@ class MeshTrainingTest {
           List.of("expert=4", "expert=2", "data=2,expert=2", "data=4", "expert=2,model=2"),
           "unet",
           List.of("data=2,space=2", "data=4", "space=2", "space=3", "space=4"),
+          "resnet",
+          List.of("data=2,space=2", "data=4", "data=3", "space=2", "space=3"),
           "transformer",
           List.of("data=2,model=2", "data=4", "sequence=2"),
           "mlp",
@@ -65,6 +67,7 @@ class MeshTrainingTest {
         "gpt  | data=4         | 3 | 1",
         "moe  | expert=4       | 0 | 1",
         "unet | data=2,space=2 | 0 | 1",
+        "resnet | data=2       | 1 | 2",
         "mlp  | data=2,model=2 | 2 | 3",
       })
   void equalsOneDevice(String model, String mesh, int zero, int microBatches) {
@@ -180,7 +183,9 @@ class MeshTrainingTest {
     ObjectNode changes = new ObjectMapper().createObjectNode();
     changes.put("model", model).put("steps", STEPS).put("threads", 2).put("layers", 2);
     changes.put("batch", 12).put("micro-batches", microBatches).put("warmup", 10);
-    if (model.equals("unet")) {
+    if (model.equals("resnet")) {
+      changes.put("layers", 1).put("hidden", 4).put("image", 8).put("dtype", "f64");
+    } else if (model.equals("unet")) {
       // In f32 two micro-batches instead of one on one device already come to other losses:
       // rounding decides on which side of a rectifier some pixels fall.
       changes.put("hidden", 4).put("image", 16).put("dtype", "f64");
@@ -230,6 +235,20 @@ class MeshTrainingTest {
   private static void fill(
       TrainConfig config, Random random, Function<String, MemorySegment> input) {
     switch (config.model()) {
+      case "resnet" -> {
+        MemorySegment images = input.apply("images");
+        MemorySegment labels = input.apply("labels");
+        long pictures = labels.byteSize() / Long.BYTES;
+        long pixels = images.byteSize() / Float.BYTES / pictures;
+        for (long picture = 0; picture < pictures; picture++) {
+          int label = random.nextInt(4);
+          labels.setAtIndex(ValueLayout.JAVA_LONG, picture, label);
+          for (long i = picture * pixels; i < (picture + 1) * pixels; i++) {
+            double spread = i % 2 == 0 ? label - 1.5 : 1;
+            images.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (spread * random.nextGaussian()));
+          }
+        }
+      }
       case "unet" -> {
         MemorySegment images = input.apply("images");
         MemorySegment labels = input.apply("labels");

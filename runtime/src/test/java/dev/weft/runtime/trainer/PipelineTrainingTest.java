@@ -30,7 +30,9 @@ final class PipelineTrainingTest {
     ObjectNode tree = new ObjectMapper().createObjectNode();
     tree.put("steps", STEPS).put("threads", 2).put("batch", 8).put("micro-batches", 4);
     tree.put("clip", 0.5).put("dtype", "f64").put("optimizer", "sgd");
-    if (model.equals("unet")) {
+    if (model.equals("resnet")) {
+      tree.put("layers", 2).put("hidden", 2).put("image", 8);
+    } else if (model.equals("unet")) {
       tree.put("layers", 2).put("hidden", 4).put("image", 16);
     } else {
       tree.put("layers", 4).put("hidden", 8).put("heads", 2).put("sequence", 6);
@@ -64,7 +66,11 @@ final class PipelineTrainingTest {
         "gpt | stages:2 mesh:data=2",
         "gpt | stages:2 mesh:data=2 zero:3 recompute:full",
         "moe | stages:4",
-        "unet | stages:4"
+        "unet | stages:4",
+        "resnet | stages:2",
+        "resnet | stages:4 schedule:gpipe recompute:full",
+        "resnet | stages:2 mesh:data=2 micro-batches:2",
+        "resnet | stages:2 micro-batches:1 mesh:data=2 zero:3"
       })
   void lossesAndParametersAreThoseOfOneDevice(String model, String changes) {
     TrainConfig pipelined = config(model, changes);
@@ -137,12 +143,13 @@ final class PipelineTrainingTest {
   private static void fill(
       TrainConfig config, Random random, Function<String, MemorySegment> input) {
     int rows = config.batch() / config.microBatches();
-    if (config.model().equals("unet")) {
+    if (!Models.readsText(config.model())) {
       MemorySegment images = input.apply("images");
       MemorySegment labels = input.apply("labels");
-      int pixels = rows * config.image() * config.image();
-      for (int i = 0; i < pixels; i++) {
+      for (long i = 0; i < images.byteSize() / Float.BYTES; i++) {
         images.setAtIndex(ValueLayout.JAVA_FLOAT, i, random.nextFloat());
+      }
+      for (long i = 0; i < labels.byteSize() / Long.BYTES; i++) {
         labels.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(config.dataClasses()));
       }
       return;

@@ -74,7 +74,7 @@ class PredictedMemoryTest {
         .put("mesh", mesh);
     changes.put("layers", layers).put("hidden", hidden).put("batch", 6);
     changes.put("micro-batches", microBatches);
-    if (model.equals(ImageTask.MODEL)) {
+    if (model.equals(ImageTask.UNET)) {
       changes.put("image", 32);
     } else {
       changes.put("heads", 2).put("sequence", 48).put("vocabulary", 300);
