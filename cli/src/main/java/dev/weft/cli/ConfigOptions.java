@@ -33,7 +33,9 @@ final class ConfigOptions {
           Map.entry("sequence", "context in tokens"),
           Map.entry("image", "edge of the pictures of a unet or resnet, in pixels"),
           Map.entry("batch", "sequences, pictures or points per step"),
-          Map.entry("micro-batches", "parts that a step's batch is computed in"),
+          Map.entry(
+              "micro-batches",
+              "parts that a step's batch is computed in; filled up where they do not divide it"),
           Map.entry("vocabulary", "rows of the token table; tokens are bytes"),
           Map.entry("dtype", "f32, bf16 or f64"),
           Map.entry("learning-rate", "largest learning rate"),

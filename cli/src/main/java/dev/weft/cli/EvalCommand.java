@@ -43,7 +43,7 @@ final class EvalCommand implements Callable<Integer> {
             "'" + data + "'",
             tokens,
             config.sequence(),
-            config.batch() / config.microBatches(),
+            config.microBatchRows(),
             TokenModel.IGNORED);
     try (Checkpoint checkpoint = Runs.checkpoint(run);
         Session session = Session.open(config)) {

@@ -2,6 +2,7 @@ package dev.weft.runtime.data;
 
 import dev.weft.core.cluster.UserException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /**
  * Which tokens a training step sees: a pure function of the seed and the step, whatever the plan,
@@ -36,21 +37,15 @@ public final class BatchSampler implements Batches {
    *
    * @param sequence inputs per row
    * @param batch rows per step, over all micro-batches
-   * @param microBatches equal parts of a step's rows
+   * @param microBatches parts of a step's rows
    * @param seed two seeds give two orders
-   * @throws UserException if the tokens are too few for one window, or the rows cannot be divided
-   *     evenly
+   * @throws UserException if the tokens are too few for one window, or a number is below 1
    */
   public BatchSampler(Tokens tokens, int sequence, int batch, int microBatches, long seed) {
     if (sequence < 1 || batch < 1 || microBatches < 1) {
       throw new UserException(
           "expected at least 1 for each of sequence, batch and micro-batches, found %d, %d and %d"
               .formatted(sequence, batch, microBatches));
-    }
-    if (batch % microBatches != 0) {
-      throw new UserException(
-          "a batch of %d rows cannot be cut into %d equal micro-batches: choose a batch that is a multiple of %d"
-              .formatted(batch, microBatches, microBatches));
     }
     if (tokens.count() <= sequence) {
       throw new UserException(
@@ -68,9 +63,9 @@ public final class BatchSampler implements Batches {
     this.current = epoch(0);
   }
 
-  /** Rows of one micro-batch. */
-  public int microBatchRows() {
-    return batch / microBatches;
+  @Override
+  public int batch() {
+    return batch;
   }
 
   @Override
@@ -108,8 +103,9 @@ public final class BatchSampler implements Batches {
    *
    * @param step counted from 0
    * @param microBatch counted from 0
-   * @param inputs i64[micro-batch rows, sequence], dense
-   * @param targets i64[micro-batch rows, sequence], dense: at every place the token after the input
+   * @param inputs i64[micro-batch rows, sequence], dense; zeros where a row is beyond the batch
+   * @param targets i64[micro-batch rows, sequence], dense: at every place the token after the
+   *     input; the ignored target where a row is beyond the batch
    */
   @Override
   public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
@@ -117,10 +113,16 @@ public final class BatchSampler implements Batches {
       throw new IndexOutOfBoundsException("micro-batch " + microBatch + " of " + microBatches);
     }
     int rows = microBatchRows();
-    for (int row = 0; row < rows; row++) {
-      long start = windowStart(step, microBatch * rows + row);
+    int first = microBatch * rows;
+    int filled = Math.clamp(batch - first, 0, rows);
+    for (int row = 0; row < filled; row++) {
+      long start = windowStart(step, first + row);
       tokens.copyTo(start, sequence, inputs, (long) row * sequence);
       tokens.copyTo(start + 1, sequence, targets, (long) row * sequence);
+    }
+    for (long at = (long) filled * sequence; at < (long) rows * sequence; at++) {
+      inputs.setAtIndex(ValueLayout.JAVA_LONG, at, 0);
+      targets.setAtIndex(ValueLayout.JAVA_LONG, at, IGNORED);
     }
   }
 

@@ -48,14 +48,14 @@ public final class SyntheticImages implements Batches {
    * @param labels what has a class
    * @param edge their size in pixels
    * @param batch pictures per step, over all micro-batches
-   * @param microBatches equal parts of a step's pictures
+   * @param microBatches parts of a step's pictures
    * @param seed two seeds give other pictures
-   * @throws UserException if a number is below 1, or the pictures cannot be divided evenly
+   * @throws UserException if a number is below 1
    */
   public SyntheticImages(Labels labels, int edge, int batch, int microBatches, long seed) {
-    if (edge < 1 || batch < 1 || microBatches < 1 || batch % microBatches != 0) {
+    if (edge < 1 || batch < 1 || microBatches < 1) {
       throw new UserException(
-          "expected at least 1 for each of image, batch and micro-batches, and a batch that is a multiple of micro-batches, found %d, %d and %d"
+          "expected at least 1 for each of image, batch and micro-batches, found %d, %d and %d"
               .formatted(edge, batch, microBatches));
     }
     this.labels = labels;
@@ -65,9 +65,9 @@ public final class SyntheticImages implements Batches {
     this.seed = seed;
   }
 
-  /** Pictures of one micro-batch. */
-  public int microBatchRows() {
-    return batch / microBatches;
+  @Override
+  public int batch() {
+    return batch;
   }
 
   @Override
@@ -99,17 +99,23 @@ public final class SyntheticImages implements Batches {
   /**
    * Writes one micro-batch.
    *
-   * @param inputs f32[micro-batch rows, 1, edge, edge], dense
-   * @param targets i64[micro-batch rows, edge, edge], or i64[micro-batch rows], dense
+   * @param inputs f32[micro-batch rows, 1, edge, edge], dense; zeros where a row is beyond the
+   *     batch
+   * @param targets i64[micro-batch rows, edge, edge], or i64[micro-batch rows], dense; the ignored
+   *     target where a row is beyond the batch
    */
   @Override
   public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
     if (microBatch < 0 || microBatch >= microBatches) {
       throw new IndexOutOfBoundsException("micro-batch " + microBatch + " of " + microBatches);
     }
-    long first = step * batch + (long) microBatch * microBatchRows();
+    int first = microBatch * microBatchRows();
     for (int row = 0; row < microBatchRows(); row++) {
-      draw(KeyedPermutation.mix(seed, first + row), row, inputs, targets);
+      if (first + row < batch) {
+        draw(KeyedPermutation.mix(seed, step * batch + first + row), row, inputs, targets);
+      } else {
+        leaveOut(row, inputs, targets, IGNORED);
+      }
     }
   }
 

@@ -32,14 +32,14 @@ public final class SyntheticPoints implements Batches {
    * Points.
    *
    * @param batch points per step, over all micro-batches
-   * @param microBatches equal parts of a step's points
+   * @param microBatches parts of a step's points
    * @param seed two seeds give other points
-   * @throws UserException if a number is below 1, or the points cannot be divided evenly
+   * @throws UserException if a number is below 1
    */
   public SyntheticPoints(int batch, int microBatches, long seed) {
-    if (batch < 1 || microBatches < 1 || batch % microBatches != 0) {
+    if (batch < 1 || microBatches < 1) {
       throw new UserException(
-          "expected at least 1 for batch and micro-batches, and a batch that is a multiple of micro-batches, found %d and %d"
+          "expected at least 1 for batch and micro-batches, found %d and %d"
               .formatted(batch, microBatches));
     }
     this.batch = batch;
@@ -47,9 +47,9 @@ public final class SyntheticPoints implements Batches {
     this.seed = seed;
   }
 
-  /** Points of one micro-batch. */
-  public int microBatchRows() {
-    return batch / microBatches;
+  @Override
+  public int batch() {
+    return batch;
   }
 
   @Override
@@ -70,17 +70,22 @@ public final class SyntheticPoints implements Batches {
   /**
    * Writes one micro-batch.
    *
-   * @param inputs f32[micro-batch rows, 2], dense, in the unit circle but for noise
-   * @param targets i64[micro-batch rows], dense
+   * @param inputs f32[micro-batch rows, 2], dense, in the unit circle but for noise; zeros where a
+   *     row is beyond the batch
+   * @param targets i64[micro-batch rows], dense; the ignored target where a row is beyond the batch
    */
   @Override
   public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
     if (microBatch < 0 || microBatch >= microBatches) {
       throw new IndexOutOfBoundsException("micro-batch " + microBatch + " of " + microBatches);
     }
-    long first = step * batch + (long) microBatch * microBatchRows();
+    int first = microBatch * microBatchRows();
     for (int row = 0; row < microBatchRows(); row++) {
-      draw(KeyedPermutation.mix(seed, first + row), row, inputs, targets);
+      if (first + row < batch) {
+        draw(KeyedPermutation.mix(seed, step * batch + first + row), row, inputs, targets);
+      } else {
+        write(row, 0, 0, IGNORED, inputs, targets);
+      }
     }
   }
 

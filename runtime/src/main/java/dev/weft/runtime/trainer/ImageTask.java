@@ -103,7 +103,7 @@ final class ImageTask implements Task {
 
   /** The types of a micro-batch's data by name. */
   static SequencedMap<String, TensorType> data(TrainConfig config, Kind kind) {
-    long rows = config.batch() / config.microBatches();
+    long rows = config.microBatchRows();
     long edge = config.image();
     var data = new LinkedHashMap<String, TensorType>();
     data.put(IMAGES, TensorType.of(DataType.F32, rows, 1, edge, edge));

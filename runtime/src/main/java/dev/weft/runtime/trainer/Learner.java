@@ -1,7 +1,12 @@
 package dev.weft.runtime.trainer;
 
 import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.trace.Parameter;
+import dev.weft.core.trace.Traced;
 import dev.weft.engine.program.Route;
+import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.data.EvaluationWindows;
@@ -11,6 +16,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 
 /**
  * A model with its optimizer, on one device or on all devices of a mesh: computes steps, evaluates,
@@ -41,12 +47,46 @@ public sealed interface Learner extends AutoCloseable
    * @param routes of ops as a run before had them; others are chosen by measurement
    */
   static Learner open(TrainConfig config, Map<String, Route> routes) {
+    requireNoPadding(config);
     if (config.stages() > 1 || config.chunks() > 1) {
       return PipelineSession.open(config, routes);
     }
     return config.devices() <= 1 && config.mesh().isEmpty()
         ? Session.open(config, routes)
         : MeshSession.open(config, routes);
+  }
+
+  /** Refuses rows that do not count where statistics are made over the rows of a micro-batch. */
+  private static void requireNoPadding(TrainConfig config) {
+    if (config.paddedRows() == 0) {
+      return;
+    }
+    Session.Spec spec = Session.spec(config);
+    Traced traced =
+        StepGraphs.forward(spec.model(), spec.data(), DataType.F32, UnaryOperator.identity());
+    traced.parameters().stream()
+        .filter(Parameter::averaged)
+        .findFirst()
+        .ifPresent(
+            average -> {
+              throw new UserException(
+                  "batch must be a multiple of micro-batches here, found %d and %d: the rows that fill up the last micro-batch would change the statistics of %s; choose a batch of %d, or %d micro-batches"
+                      .formatted(
+                          config.batch(),
+                          config.microBatches(),
+                          average.name(),
+                          config.batch() + config.paddedRows(),
+                          divisor(config)));
+            });
+  }
+
+  /** The largest number of micro-batches below that asked for that divides the batch. */
+  private static int divisor(TrainConfig config) {
+    int divisor = Math.min(config.microBatches(), config.batch());
+    while (config.batch() % divisor != 0) {
+      divisor--;
+    }
+    return divisor;
   }
 
   /** Gives all parameters their first values. */

@@ -46,7 +46,7 @@ final class PointTask implements Task {
 
   /** The types of a micro-batch's data by name. */
   static SequencedMap<String, TensorType> data(TrainConfig config) {
-    long rows = config.batch() / config.microBatches();
+    long rows = config.microBatchRows();
     var data = new LinkedHashMap<String, TensorType>();
     data.put(POINTS, TensorType.of(DataType.F32, rows, SyntheticPoints.WIDTH));
     data.put(LABELS, TensorType.of(DataType.I64, rows));

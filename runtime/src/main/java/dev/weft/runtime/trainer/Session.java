@@ -131,8 +131,7 @@ public final class Session implements Learner {
       return spec(config, PointTask.model(config), PointTask.data(config));
     }
     TokenModel model = Models.load(config.model(), config.classpath());
-    TensorType tokens =
-        TensorType.of(DataType.I64, config.batch() / config.microBatches(), config.sequence());
+    TensorType tokens = TensorType.of(DataType.I64, config.microBatchRows(), config.sequence());
     var data = new LinkedHashMap<String, TensorType>();
     data.put("tokens", tokens);
     data.put("targets", tokens);

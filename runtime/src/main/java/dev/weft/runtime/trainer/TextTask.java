@@ -58,7 +58,7 @@ final class TextTask implements Task {
             "the held-out text",
             dataset.validation(),
             config.sequence(),
-            config.batch() / config.microBatches(),
+            config.microBatchRows(),
             TokenModel.IGNORED);
   }
 

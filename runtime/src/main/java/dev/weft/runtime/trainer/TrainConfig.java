@@ -50,7 +50,8 @@ import java.util.stream.Collectors;
  * @param data text files; none for the Europarl proceedings
  * @param image edge of the pictures that a U-Net or a ResNet trains on, in pixels
  * @param batch sequences or pictures per step
- * @param microBatches parts that a step's batch is computed in
+ * @param microBatches parts that a step's batch is computed in; where they do not divide it the
+ *     last ones are filled up with rows that do not count
  * @param warmup steps until the learning rate is at its peak
  * @param clip the largest norm of the gradient; 0 for no limit
  * @param feedForward the width within a token model's second sub-layers, times hidden
@@ -235,10 +236,6 @@ public record TrainConfig(
     }
     notNegative("weight-decay", weightDecay);
     notNegative("clip", clip);
-    if (batch % microBatches != 0) {
-      throw new UserException(
-          "batch must be a multiple of micro-batches, found " + batch + " and " + microBatches);
-    }
     if (!optimizer.equals("adamw") && !optimizer.equals("sgd")) {
       throw new UserException("optimizer must be adamw or sgd, found '" + optimizer + "'");
     }
@@ -297,6 +294,16 @@ public record TrainConfig(
           default -> ", sequence " + sequence;
         };
     return "%d layers, hidden %d%s, batch %d".formatted(layers, hidden, data, batch);
+  }
+
+  /** Rows of each micro-batch, those included that are beyond the batch and do not count. */
+  public int microBatchRows() {
+    return Math.ceilDiv(batch, microBatches);
+  }
+
+  /** How many rows of a step's micro-batches are beyond the batch. */
+  public long paddedRows() {
+    return (long) microBatchRows() * microBatches - batch;
   }
 
   /** How many different whole numbers the data hold: tokens, or classes. */

@@ -99,12 +99,25 @@ public final class Trainer implements AutoCloseable {
     try {
       run.writeConfig(config.toTree());
       session.remarks().forEach(remark -> progress.message("warning: " + remark));
+      if (config.paddedRows() > 0) {
+        progress.message(padding());
+      }
       Summary steps = steps(run, progress);
       safe.countDown();
       return steps.finished() ? finish(run, steps.step()) : steps;
     } finally {
       safe.countDown();
     }
+  }
+
+  private String padding() {
+    return "%d micro-batches of %d rows have %d more than the batch of %d: the last %s do not count"
+        .formatted(
+            config.microBatches(),
+            config.microBatchRows(),
+            config.paddedRows(),
+            config.batch(),
+            config.paddedRows());
   }
 
   private Summary steps(RunDirectory run, Progress progress) {

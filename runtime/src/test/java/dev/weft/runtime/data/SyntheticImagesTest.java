@@ -39,6 +39,20 @@ class SyntheticImagesTest {
   }
 
   @Test
+  void picturesBeyondTheBatchDoNotCount() {
+    Pictures whole = Pictures.of(new SyntheticImages(EDGE, 5, 1, 7), 3, 0);
+    Pictures last = Pictures.of(new SyntheticImages(EDGE, 5, 2, 7), 3, 1);
+    assertArrayEquals(
+        Arrays.copyOfRange(whole.images, 3 * PIXELS, 5 * PIXELS),
+        Arrays.copyOf(last.images, 2 * PIXELS));
+    assertArrayEquals(
+        Arrays.copyOfRange(whole.labels, 3 * PIXELS, 5 * PIXELS),
+        Arrays.copyOf(last.labels, 2 * PIXELS));
+    assertTrue(
+        Arrays.stream(last.labels, 2 * PIXELS, 3 * PIXELS).allMatch(l -> l == Batches.IGNORED));
+  }
+
+  @Test
   void stepsAndSeedsAndHeldOutPicturesDiffer() {
     var source = new SyntheticImages(EDGE, 2, 1, 7);
     float[] first = Pictures.of(source, 0, 0).images;

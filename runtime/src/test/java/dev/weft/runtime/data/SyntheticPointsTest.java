@@ -35,6 +35,14 @@ class SyntheticPointsTest {
   }
 
   @Test
+  void pointsBeyondTheBatchDoNotCount() {
+    Points whole = Points.of(new SyntheticPoints(5, 1, 7), 3, 0);
+    Points last = Points.of(new SyntheticPoints(5, 2, 7), 3, 1);
+    assertArrayEquals(Arrays.copyOfRange(whole.places, 6, 10), Arrays.copyOf(last.places, 4));
+    assertArrayEquals(new long[] {whole.labels[3], whole.labels[4], Batches.IGNORED}, last.labels);
+  }
+
+  @Test
   void stepsAndSeedsAndHeldOutPointsDiffer() {
     var source = new SyntheticPoints(4, 1, 7);
     float[] first = Points.of(source, 0, 0).places;

@@ -142,7 +142,7 @@ final class PipelineTrainingTest {
 
   private static void fill(
       TrainConfig config, Random random, Function<String, MemorySegment> input) {
-    int rows = config.batch() / config.microBatches();
+    int rows = config.microBatchRows();
     if (!Models.readsText(config.model())) {
       MemorySegment images = input.apply("images");
       MemorySegment labels = input.apply("labels");
