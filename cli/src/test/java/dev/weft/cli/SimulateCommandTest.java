@@ -143,7 +143,7 @@ final class SimulateCommandTest {
         "--stages 4 --micro-batches 6 --recompute ful | recompute must be none, full",
         "--stages 4 --micro-batches 6 --recompute fraction=2 | a number from 0 to 1 after =, found"
             + " 2",
-        "--stages 4 --micro-batches 6 --recompute auto | recompute must be none, full",
+        "--stages 4 --micro-batches 6 --recompute auto | --recompute auto is fitted to the memory",
         "--stages 4 --micro-batches 6 --recompute-timing late | must be early or inline, found"
             + " 'late'",
         "--stages 4 --micro-batches x | 'x'",
