@@ -50,7 +50,8 @@ final class SimulateCommandTest {
     JsonNode alone = json(line.replace("--stages 4", "--stages 1"));
     assertEquals(4, found.get("per_stage").size());
     double speedup = alone.get("seconds").asDouble() / found.get("seconds").asDouble();
-    assertTrue(speedup > 2 && speedup < 1.02 * 4 * 8 / 11, "4 stages are " + speedup + " times as fast");
+    assertTrue(
+        speedup > 2 && speedup < 1.02 * 4 * 8 / 11, "4 stages are " + speedup + " times as fast");
     assertEquals(2 * 3, found.get("links").size());
     WeftProcess.Ended mistake = run(line.replace("--stages 4", "--stages 16 --mesh data=2"));
     assertEquals(2, mistake.code());
