@@ -1,10 +1,10 @@
 package dev.weft.core.stage;
 
+import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Value;
-import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.trace.Traced;
 import java.util.ArrayDeque;
@@ -15,8 +15,8 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * Cuts a traced model into pieces between its units. What is cheap is no unit: views, masks,
@@ -61,10 +61,15 @@ public final class Cutting {
     return units;
   }
 
+  Traced traced() {
+    return traced;
+  }
+
   /** The nodes that the outputs need, each right before the first that reads it. */
   private static List<Node> lastMoment(Graph graph) {
     Map<Value, Node> producers = graph.producers();
-    Map<Node, Integer> place = places(graph);
+    Map<Node, Integer> place = new HashMap<>();
+    graph.nodes().forEach(node -> place.put(node, place.size()));
     var ordered = new LinkedHashSet<Node>();
     var open = new ArrayDeque<Node>();
     for (Value output : graph.outputValues()) {
@@ -74,7 +79,7 @@ public final class Cutting {
       }
       while (!open.isEmpty()) {
         Node node = open.getFirst();
-        // Of several inputs that of the longer past is computed first: it was traced last.
+        // What was traced last has the longer past: it is computed first.
         Node next =
             node.inputs().stream()
                 .filter(producers::containsKey)
@@ -92,47 +97,88 @@ public final class Cutting {
     return List.copyOf(ordered);
   }
 
-  private static Map<Node, Integer> places(Graph graph) {
-    var places = new HashMap<Node, Integer>();
-    graph.nodes().forEach(node -> places.put(node, places.size()));
-    return places;
-  }
-
   /**
-   * Cuts into pieces of about the same count of operations and bytes.
+   * Cuts into pieces of about the same counts of operations and bytes moved, for want of better
+   * costs.
    *
    * @throws UserException if the model has fewer units than that
    */
   public List<Piece> even(int pieces) {
-    checkCount(pieces);
-    double[] upTo = new double[units.size() + 1];
-    for (int i = 0; i < units.size(); i++) {
-      double cost =
-          units.get(i).nodes().stream().mapToDouble(n -> n.cost().flops() + n.cost().bytes()).sum();
-      upTo[i + 1] = upTo[i] + cost;
-    }
-    var assigned = new ArrayList<Integer>();
-    int piece = 0;
-    for (int i = 0; i < units.size(); i++) {
-      boolean full = (upTo[i] + upTo[i + 1]) / 2 >= upTo[units.size()] * (piece + 1) / pieces;
-      boolean mustMove = units.size() - i < pieces - piece;
-      if (i > 0 && piece < pieces - 1 && assigned.getLast() == piece && (full || mustMove)) {
-        piece++;
-      }
-      assigned.add(piece);
-    }
-    return cut(assigned);
+    return at(Balance.of(this, CutCosts.COUNTED).cut(pieces).starts());
   }
 
-  private void checkCount(int pieces) {
-    if (pieces < 1) {
-      throw new UserException("a model is cut into at least 1 piece, found " + pieces);
+  /**
+   * Where pieces begin if the model is cut right before named scopes, {@code h.3} for the fourth of
+   * repeated layers: the first unit of each piece, for {@link #at}.
+   *
+   * @throws UserException if there is no such scope, if it lies within a layer, or if nothing
+   *     stands before it
+   */
+  public List<Integer> before(List<String> scopes) {
+    var starts = new TreeSet<Integer>();
+    starts.add(0);
+    for (String scope : scopes) {
+      int first = 0;
+      while (first < units.size() && !isWithin(units.get(first).name(), scope)) {
+        first++;
+      }
+      if (first == units.size()) {
+        throw unknown(scope);
+      }
+      if (!starts.add(first)) {
+        throw new UserException(
+            "a cut before '%s' leaves a stage without anything to compute: %s; leave it out"
+                .formatted(
+                    scope, first == 0 ? "the model begins there" : "another cut is there already"));
+      }
     }
-    if (pieces > units.size()) {
-      throw new UserException(
-          "%d pieces are asked for, but this model can be cut into at most %d: choose fewer stages or a model of more layers"
-              .formatted(pieces, units.size()));
+    return List.copyOf(starts);
+  }
+
+  private static boolean isWithin(String name, String scope) {
+    return name.equals(scope) || name.startsWith(scope + ".");
+  }
+
+  private UserException unknown(String scope) {
+    var known = new LinkedHashSet<String>();
+    for (Unit unit : units) {
+      String name = unit.name();
+      if (isWithin(scope, name) && unit.node().op() instanceof Repeat) {
+        return new UserException(
+            "'%s' lies within a layer, and layers that repeat are cut between them only: cut before '%s'"
+                .formatted(scope, name));
+      }
+      for (int end = name.indexOf('.'); end >= 0; end = name.indexOf('.', end + 1)) {
+        known.add(name.substring(0, end));
+      }
+      known.add(name);
     }
+    String some = String.join(", ", known.stream().limit(12).toList());
+    return new UserException(
+        "the model has no scope '%s' to cut before%s; it has %s%s"
+            .formatted(
+                scope,
+                Suggestion.hint(scope, known),
+                some,
+                known.size() > 12 ? " and %d more".formatted(known.size() - 12) : ""));
+  }
+
+  /**
+   * Cuts a model into runs of units.
+   *
+   * @param starts the first unit of each piece, ascending, the first 0
+   * @return the pieces in order
+   */
+  public List<Piece> at(List<Integer> starts) {
+    var pieceOfUnit = new ArrayList<Integer>();
+    int piece = -1;
+    for (int i = 0; i < units.size(); i++) {
+      if (piece + 1 < starts.size() && starts.get(piece + 1) == i) {
+        piece++;
+      }
+      pieceOfUnit.add(piece);
+    }
+    return cut(pieceOfUnit);
   }
 
   /**
@@ -149,7 +195,8 @@ public final class Cutting {
           pieceOfUnit.size() + " units are given a piece, of " + units.size());
     }
     int count = pieceOfUnit.stream().mapToInt(p -> p).max().orElse(0) + 1;
-    if (!units.isEmpty() && new HashSet<>(pieceOfUnit).size() != count) {
+    Set<Integer> used = new HashSet<>(pieceOfUnit);
+    if (!units.isEmpty() && (used.size() != count || used.contains(-1))) {
       throw new IllegalArgumentException("a piece has no units: " + pieceOfUnit);
     }
     return cut(pieceOfUnit, count);
@@ -170,226 +217,14 @@ public final class Cutting {
     Map<Node, List<Integer>> starts = new HashMap<>();
     for (int i = 0; i < units.size(); i++) {
       Unit unit = units.get(i);
-      pieces.put(unit, pieceOfUnit.get(i));
-      if (unit.round() == 0
-          || !pieceOfUnit.get(i).equals(pieces.get(new Unit(unit.node(), unit.round() - 1)))) {
+      Integer piece = pieceOfUnit.get(i);
+      pieces.put(unit, piece);
+      boolean stays =
+          unit.round() > 0 && piece.equals(pieces.get(new Unit(unit.node(), unit.round() - 1)));
+      if (!stays) {
         starts.computeIfAbsent(unit.node(), _ -> new ArrayList<>()).add(unit.round());
       }
     }
-    return new Extraction(RepeatSplit.of(traced.graph(), starts), pieces, count).pieces();
-  }
-
-  /** Takes the nodes of each piece out of the graph with split repeats. */
-  private final class Extraction {
-    private final RepeatSplit split;
-    private final Graph graph;
-    private final Placing placing;
-    private final Map<Value, Node> producers;
-    private final Map<Node, Integer> place;
-    private final Map<Node, Integer> pieceOf = new HashMap<>();
-    private final int count;
-
-    Extraction(RepeatSplit split, Map<Unit, Integer> pieces, int count) {
-      this.split = split;
-      this.graph = split.graph();
-      this.placing = Placing.of(split);
-      this.producers = graph.producers();
-      this.place = places(graph);
-      this.count = count;
-      for (Node node : graph.nodes()) {
-        int earliest = 0;
-        for (Value input : node.inputs()) {
-          Node producer = producers.get(input);
-          if (producer != null && placing.place(producer) != Placing.Place.ANYWHERE) {
-            earliest = Math.max(earliest, pieceOf.getOrDefault(producer, 0));
-          }
-        }
-        if (placing.place(node) == Placing.Place.DECIDED) {
-          Unit unit = split.segments().getOrDefault(node, new Unit(node, 0));
-          int piece = pieces.getOrDefault(unit, count - 1);
-          if (piece < earliest) {
-            throw new IllegalArgumentException(
-                unit.name() + " on piece " + piece + " reads a value of piece " + earliest);
-          }
-          pieceOf.put(node, piece);
-        } else {
-          pieceOf.put(node, earliest);
-        }
-      }
-    }
-
-    List<Piece> pieces() {
-      List<Set<Value>> sent = new ArrayList<>();
-      List<Set<Value>> received = new ArrayList<>();
-      for (int piece = 0; piece < count; piece++) {
-        sent.add(new LinkedHashSet<>());
-        received.add(new LinkedHashSet<>());
-      }
-      List<List<Value>> returned = returned();
-      List<List<Node>> nodes = new ArrayList<>();
-      for (int piece = count - 1; piece >= 0; piece--) {
-        Set<Value> wanted = new HashSet<>(sent.get(piece));
-        wanted.addAll(returned.get(piece));
-        nodes.addFirst(collect(piece, wanted, received.get(piece)));
-        for (Value value : received.get(piece)) {
-          sent.get(pieceOf(value)).add(value);
-        }
-      }
-      var rows = new ParameterRows(split, traced.parameters(), nodes);
-      var pieces = new ArrayList<Piece>();
-      for (int piece = 0; piece < count; piece++) {
-        pieces.add(
-            piece(
-                piece,
-                rows.adapt(piece, nodes.get(piece)),
-                inOrder(received.get(piece)),
-                inOrder(sent.get(piece)),
-                returned.get(piece)));
-      }
-      return pieces;
-    }
-
-    /** What the model returns, for each piece; what all can have is made where the loss is. */
-    private List<List<Value>> returned() {
-      List<Value> outputs = graph.outputValues().stream().distinct().toList();
-      int home =
-          outputs.stream()
-              .filter(v -> !placing.isAnywhere(v))
-              .mapToInt(this::pieceOf)
-              .findFirst()
-              .orElse(count - 1);
-      List<List<Value>> returned = new ArrayList<>();
-      for (int piece = 0; piece < count; piece++) {
-        returned.add(new ArrayList<>());
-      }
-      for (Value output : outputs) {
-        returned.get(placing.isAnywhere(output) ? home : pieceOf(output)).add(output);
-      }
-      return returned;
-    }
-
-    private Node maker(Value value) {
-      return Objects.requireNonNull(producers.get(value), value::toString);
-    }
-
-    private int pieceOf(Node node) {
-      return Objects.requireNonNull(pieceOf.get(node));
-    }
-
-    private int pieceOf(Value value) {
-      return pieceOf(maker(value));
-    }
-
-    private List<Value> inOrder(Set<Value> values) {
-      return values.stream()
-          .sorted(
-              Comparator.comparing((Value v) -> place.get(maker(v)))
-                  .thenComparing(v -> maker(v).outputs().indexOf(v)))
-          .toList();
-    }
-
-    /**
-     * The nodes that a piece computes for the wanted values; what it lacks is added to received.
-     */
-    private List<Node> collect(int piece, Set<Value> wanted, Set<Value> received) {
-      Set<Node> again = new HashSet<>();
-      List<Node> nodes = reach(piece, wanted, again, received);
-      Set<Value> known = new HashSet<>();
-      nodes.forEach(n -> known.addAll(n.outputs()));
-      boolean changed = false;
-      for (Value value : inOrder(received)) {
-        var chain = new HashSet<Node>();
-        long budget = (long) (Placing.CHEAP_FLOPS * value.type().elements());
-        if (follows(value, known, chain, budget)) {
-          again.addAll(chain);
-          changed = true;
-        }
-        known.add(value);
-      }
-      if (changed) {
-        received.clear();
-        nodes = reach(piece, wanted, again, received);
-      }
-      return nodes;
-    }
-
-    /** Whether a value follows cheaply from others that the piece has anyway. */
-    private boolean follows(Value value, Set<Value> known, Set<Node> chain, long budget) {
-      if (known.contains(value) || placing.isFree(value)) {
-        return true;
-      }
-      Node producer = producers.get(value);
-      if (producer == null || placing.isAnywhere(value)) {
-        return false;
-      }
-      if (chain.contains(producer)) {
-        return true;
-      }
-      if (!Placing.isCheap(producer, Placing.made(producer)) || producer.cost().flops() > budget) {
-        return false;
-      }
-      chain.add(producer);
-      long rest = budget - (long) producer.cost().flops();
-      return producer.inputs().stream().allMatch(v -> follows(v, known, chain, rest));
-    }
-
-    private List<Node> reach(int piece, Set<Value> wanted, Set<Node> again, Set<Value> received) {
-      Set<Value> alive = new HashSet<>(wanted);
-      var nodes = new ArrayList<Node>();
-      for (Node node : graph.nodes().reversed()) {
-        if (node.outputs().stream().noneMatch(alive::contains)) {
-          continue;
-        }
-        boolean local =
-            switch (placing.place(node)) {
-              case ANYWHERE, READER -> true;
-              case MAKER, DECIDED -> pieceOf(node) == piece || again.contains(node);
-            };
-        if (local) {
-          nodes.add(node);
-          alive.addAll(node.inputs());
-        } else {
-          node.outputs().stream().filter(alive::contains).forEach(received::add);
-        }
-      }
-      return nodes.reversed();
-    }
-
-    private Piece piece(
-        int number,
-        ParameterRows.Adapted adapted,
-        List<Value> received,
-        List<Value> sent,
-        List<Value> returned) {
-      Set<Value> read = new HashSet<>(returned);
-      adapted.nodes().forEach(n -> read.addAll(n.inputs()));
-      var inputs = new ArrayList<Graph.Input>();
-      received.forEach(v -> inputs.add(new Graph.Input(v, Graph.Kind.DATA)));
-      for (Graph.Input input : graph.inputs()) {
-        if (input.kind() != Graph.Kind.PARAMETER && read.contains(input.value())) {
-          inputs.add(input);
-        }
-      }
-      adapted.values().forEach(v -> inputs.add(new Graph.Input(v, Graph.Kind.PARAMETER)));
-      var outputs = new LinkedHashSet<>(sent);
-      outputs.addAll(returned);
-      Graph forward =
-          new Graph(
-              graph.name(),
-              inputs,
-              adapted.nodes(),
-              outputs.stream().map(v -> new Graph.Output(v, null)).toList());
-      return new Piece(
-          number,
-          Verifier.verify("cutting", forward),
-          adapted.parameters(),
-          names(received),
-          names(sent),
-          names(returned));
-    }
-
-    private static List<String> names(List<Value> values) {
-      return values.stream().map(Value::name).toList();
-    }
+    return new Extraction(traced, RepeatSplit.of(traced.graph(), starts), pieces, count).pieces();
   }
 }

@@ -7,6 +7,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.op.Cast;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.op.Shard;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -98,11 +99,6 @@ final class Placing {
     return producer == null || places.get(producer) == Place.ANYWHERE;
   }
 
-  /** The same, and without reading a parameter. */
-  boolean isFree(Value value) {
-    return isAnywhere(value) && !ofParameters.contains(value);
-  }
-
   /** Whether a node gives its only input's numbers, at other places or in another type. */
   private static boolean moves(Node node) {
     return node.inputs().size() == 1
@@ -126,5 +122,45 @@ final class Placing {
   private static long largest(Node node) {
     long read = node.inputs().stream().mapToLong(v -> v.type().elements()).max().orElse(0);
     return Math.max(read, made(node));
+  }
+
+  /**
+   * What a piece computes again rather than receives, because it follows cheaply from other values
+   * that it has anyway.
+   *
+   * @param needs what it lacks, in the graph's order
+   * @param known what it computes without being sent more than it needs
+   */
+  Set<Node> again(Collection<Value> needs, Set<Value> known) {
+    var again = new HashSet<Node>();
+    var present = new HashSet<>(known);
+    for (Value value : needs) {
+      var chain = new HashSet<Node>();
+      long budget = (long) (CHEAP_FLOPS * value.type().elements());
+      if (follows(value, present, chain, budget)) {
+        again.addAll(chain);
+      }
+      present.add(value);
+    }
+    return again;
+  }
+
+  private boolean follows(Value value, Set<Value> present, Set<Node> chain, long budget) {
+    if (present.contains(value)) {
+      return true;
+    }
+    Node producer = producers.get(value);
+    if (producer == null || isAnywhere(value)) {
+      return !ofParameters.contains(value);
+    }
+    if (chain.contains(producer)) {
+      return true;
+    }
+    if (!isCheap(producer, made(producer)) || producer.cost().flops() > budget) {
+      return false;
+    }
+    chain.add(producer);
+    long rest = budget - (long) producer.cost().flops();
+    return producer.inputs().stream().allMatch(v -> follows(v, present, chain, rest));
   }
 }
