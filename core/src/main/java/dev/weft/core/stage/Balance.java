@@ -89,21 +89,20 @@ public final class Balance {
    */
   public Cut cut(int pieces, Memory memory) {
     checkCount(pieces);
-    double bound = memory == ENDLESS ? evenly(pieces).slowest() * SLACK : Double.POSITIVE_INFINITY;
-    List<List<Load>> runs = new ArrayList<>();
-    for (int first = 0; first < loads.units(); first++) {
-      runs.add(loads.from(first, bound));
-    }
+    // Runs whose nodes take longer than some cut are in no better one. A cut that does not fit its
+    // memory bounds nothing: then what is found is the best only if it keeps to the bound itself.
+    double bound = evenly(pieces).slowest() * SLACK;
+    List<List<Load>> runs = runs(bound);
     Price fits = (piece, load) -> excess(memory, piece, load) <= 0 ? 0 : Double.POSITIVE_INFINITY;
-    Cut fastest =
-        best(
-            runs,
-            pieces,
-            (piece, load) -> fits.of(piece, load) + load.time(),
-            Math::max,
-            (_, _) -> 0);
+    double whole = loads.of(0, loads.units()).time();
+    Cut fastest = fastest(runs, pieces, fits);
+    while ((fastest == null || fastest.slowest() > bound) && bound < whole) {
+      bound *= 4;
+      runs = runs(bound);
+      fastest = fastest(runs, pieces, fits);
+    }
     if (fastest == null) {
-      throw misfit(runs, pieces, memory);
+      throw misfit(runs(Double.POSITIVE_INFINITY), pieces, memory);
     }
     double limit = fastest.slowest() * SLACK;
     Cut least =
@@ -117,6 +116,19 @@ public final class Balance {
             Double::sum,
             (_, load) -> load.time() * load.time());
     return least == null ? fastest : least;
+  }
+
+  private List<List<Load>> runs(double longest) {
+    List<List<Load>> runs = new ArrayList<>();
+    for (int first = 0; first < loads.units(); first++) {
+      runs.add(loads.from(first, longest));
+    }
+    return runs;
+  }
+
+  private static @Nullable Cut fastest(List<List<Load>> runs, int pieces, Price fits) {
+    return best(
+        runs, pieces, (piece, load) -> fits.of(piece, load) + load.time(), Math::max, (_, _) -> 0);
   }
 
   private void checkCount(int pieces) {
@@ -136,27 +148,18 @@ public final class Balance {
     if (units == 0) {
       return new Cut(List.of(0), List.of());
     }
-    double rest = 0;
-    for (int unit = 0; unit < units; unit++) {
-      rest += loads.of(unit, unit + 1).time();
-    }
+    double rest = loads.of(0, units).time();
     var starts = new ArrayList<Integer>();
     var taken = new ArrayList<Load>();
     int first = 0;
     for (int piece = 0; piece < pieces; piece++) {
       int last = units - (pieces - piece - 1);
-      List<Load> runs = loads.from(first, Double.POSITIVE_INFINITY);
-      int count = piece == pieces - 1 ? last - first : 1;
-      double share = rest / (pieces - piece);
-      while (first + count < last
-          && Math.abs(runs.get(count).time() - share)
-              < Math.abs(runs.get(count - 1).time() - share)) {
-        count++;
-      }
+      int fitting = loads.from(first, rest / (pieces - piece)).size();
+      int end = piece == pieces - 1 ? units : Math.clamp(first + fitting, first + 1, last);
       starts.add(first);
-      taken.add(runs.get(count - 1));
-      rest -= runs.get(count - 1).time();
-      first += count;
+      taken.add(loads.of(first, end));
+      rest -= taken.getLast().time();
+      first = end;
     }
     return new Cut(starts, taken);
   }
@@ -186,12 +189,12 @@ public final class Balance {
     Load load = nearest.loads().get(worst);
     long needed = memory.needed(worst, load);
     return new UserException(
-        ("stage %d of %d does not fit: it needs %s (its parameters are %s), its memory is %s, %s"
-             + " too little, and every other cut is worse; choose more stages, more recomputation,"
-             + " smaller micro-batches or more memory")
+        ("stage %d (of 0 to %d) does not fit: it needs %s (its parameters are %s), its memory is"
+                + " %s, %s too little, and every other cut is worse; choose more stages, more"
+                + " recomputation, smaller micro-batches or more memory")
             .formatted(
                 worst,
-                pieces,
+                pieces - 1,
                 Bytes.of(needed),
                 Bytes.of(load.parameters()),
                 Bytes.of(memory.limit(worst)),
@@ -214,7 +217,8 @@ public final class Balance {
    *
    * @return null if all prices are infinite
    */
-  private @Nullable Cut best(List<List<Load>> runs, int pieces, Price price, Fold fold, Price tie) {
+  private static @Nullable Cut best(
+      List<List<Load>> runs, int pieces, Price price, Fold fold, Price tie) {
     int units = runs.size();
     if (units == 0) {
       return new Cut(List.of(0), List.of(new Load(0, 0, 0, 0)));

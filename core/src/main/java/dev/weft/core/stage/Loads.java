@@ -35,6 +35,10 @@ final class Loads {
 
   private final RepeatSplit split;
   private final Set<Value> parameters;
+
+  /** What the model returns, by the unit whose piece makes it. */
+  private final Map<Integer, List<Value>> returned = new HashMap<>();
+
   private final Map<Graph, Double> bodyTimes = new IdentityHashMap<>();
   private final Map<Graph, Long> bodyKept = new IdentityHashMap<>();
 
@@ -80,6 +84,16 @@ final class Loads {
         }
         home.put(node, last);
       }
+    }
+    int loss =
+        graph.outputValues().stream()
+            .filter(v -> !placing.isAnywhere(v))
+            .mapToInt(v -> home(maker(v)))
+            .findFirst()
+            .orElse(units.size() - 1);
+    for (Value output : graph.outputValues()) {
+      int unit = placing.isAnywhere(output) ? loss : home(maker(output));
+      returned.computeIfAbsent(unit, _ -> new ArrayList<>()).add(output);
     }
   }
 
@@ -134,17 +148,23 @@ final class Loads {
 
   /** What one run of units receives, reads and computes. */
   Load of(int first, int end) {
-    return from(first, Double.POSITIVE_INFINITY).get(end - first - 1);
+    var run = new Run(first);
+    for (int unit = first; unit < end; unit++) {
+      run.add(unit);
+    }
+    return run.load();
   }
 
   /** A run of units that grows. */
   private final class Run {
     private final int first;
     private final Set<Node> visited = new HashSet<>();
+    private final Set<Value> known = new HashSet<>();
     private final TreeSet<Value> needs = new TreeSet<>(Loads.this::compare);
     private final Map<Value, Rows> rows = new HashMap<>();
     private double time;
     private long kept;
+    private long parameterBytes;
     private boolean changed;
     private double receiving;
     private long received;
@@ -158,6 +178,7 @@ final class Loads {
       time += unitTimes[unit];
       kept += unitKept[unit];
       unitNodes.get(unit).inputs().forEach(v -> read(v, null));
+      returned.getOrDefault(unit, List.of()).forEach(v -> read(v, null));
       if (changed) {
         changed = false;
         settle();
@@ -168,12 +189,7 @@ final class Loads {
       Node producer = producers.get(value);
       if (producer == null) {
         if (parameters.contains(value)) {
-          Rows all =
-              new Rows(0, value.type().rank() == 0 ? 1 : Math.toIntExact(value.type().size(0)));
-          rows.merge(
-              value,
-              taken == null ? all : taken,
-              (a, b) -> new Rows(Math.min(a.from(), b.from()), Math.max(a.to(), b.to())));
+          countParameter(value, taken);
         }
         return;
       }
@@ -186,6 +202,7 @@ final class Loads {
       if (local) {
         if (visited.add(producer)) {
           time += time(producer);
+          known.addAll(producer.outputs());
           producer.inputs().forEach(v -> read(v, split.rows().get(producer)));
         }
       } else if (home(producer) < first) {
@@ -193,9 +210,20 @@ final class Loads {
       }
     }
 
+    private void countParameter(Value value, @Nullable Rows taken) {
+      int size = value.type().rank() == 0 ? 1 : Math.toIntExact(value.type().size(0));
+      Rows before = rows.getOrDefault(value, new Rows(0, 0));
+      Rows more = taken == null ? new Rows(0, size) : taken;
+      Rows now =
+          before.to() == 0
+              ? more
+              : new Rows(Math.min(before.from(), more.from()), Math.max(before.to(), more.to()));
+      rows.put(value, now);
+      long added = (now.to() - now.from()) - (before.to() - before.from());
+      parameterBytes += size == 0 ? 0 : value.type().bytes() / size * added;
+    }
+
     private void settle() {
-      Set<Value> known = new HashSet<>();
-      visited.forEach(n -> known.addAll(n.outputs()));
       Set<Node> repeated = placing.again(needs, known);
       again = repeated.stream().mapToDouble(Loads.this::time).sum();
       received = 0;
@@ -209,15 +237,12 @@ final class Loads {
     }
 
     Load load() {
-      long bytes = 0;
-      for (Map.Entry<Value, Rows> entry : rows.entrySet()) {
-        Value value = entry.getKey();
-        long size = value.type().rank() == 0 ? 1 : value.type().size(0);
-        long part = entry.getValue().to() - entry.getValue().from();
-        bytes += size == 0 ? 0 : value.type().bytes() / size * part;
-      }
-      return new Load(time + again + receiving, received, bytes, kept);
+      return new Load(time + again + receiving, received, parameterBytes, kept);
     }
+  }
+
+  private Node maker(Value value) {
+    return Objects.requireNonNull(producers.get(value), value::toString);
   }
 
   private int home(Node node) {
@@ -225,8 +250,8 @@ final class Loads {
   }
 
   private int compare(Value a, Value b) {
-    Node first = Objects.requireNonNull(producers.get(a));
-    Node second = Objects.requireNonNull(producers.get(b));
+    Node first = maker(a);
+    Node second = maker(b);
     int nodes =
         Integer.compare(
             Objects.requireNonNull(place.get(first)), Objects.requireNonNull(place.get(second)));

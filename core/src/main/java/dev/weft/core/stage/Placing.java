@@ -13,6 +13,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Which nodes of a graph take part in deciding where it is cut. The others are cheap, and go where
@@ -133,11 +134,11 @@ final class Placing {
    */
   Set<Node> again(Collection<Value> needs, Set<Value> known) {
     var again = new HashSet<Node>();
-    var present = new HashSet<>(known);
+    var present = new HashSet<Value>();
     for (Value value : needs) {
       var chain = new HashSet<Node>();
       long budget = (long) (CHEAP_FLOPS * value.type().elements());
-      if (follows(value, present, chain, budget)) {
+      if (follows(value, v -> known.contains(v) || present.contains(v), chain, budget)) {
         again.addAll(chain);
       }
       present.add(value);
@@ -145,8 +146,8 @@ final class Placing {
     return again;
   }
 
-  private boolean follows(Value value, Set<Value> present, Set<Node> chain, long budget) {
-    if (present.contains(value)) {
+  private boolean follows(Value value, Predicate<Value> present, Set<Node> chain, long budget) {
+    if (present.test(value)) {
       return true;
     }
     Node producer = producers.get(value);

@@ -1,6 +1,7 @@
 package dev.weft.nn.step;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
@@ -8,6 +9,8 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.Interpreter;
+import dev.weft.core.stage.Balance;
+import dev.weft.core.stage.CutCosts;
 import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.Piece;
 import dev.weft.core.trace.Parameter;
@@ -28,6 +31,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -204,6 +208,45 @@ class PiecesTest {
     List<Piece> pieces = Cutting.of(model).even(count);
     assertEquals(count, pieces.size());
     check(model, pieces);
+  }
+
+  /** What the balance counts with is what is cut, down to the last byte. */
+  @ParameterizedTest
+  @CsvSource({"gpt, 4", "gpt bf16, 3", "moe, 4", "unet, 4", "unet, 7", "mlp, 5"})
+  void loadsAreThoseOfThePieces(String name, int count) {
+    Traced model = model(name);
+    Cutting cutting = Cutting.of(model);
+    Balance.Cut cut = Balance.of(cutting, CutCosts.COUNTED).cut(count);
+    List<Piece> pieces = cutting.at(cut.starts());
+    for (int i = 0; i < count; i++) {
+      Piece piece = pieces.get(i);
+      long received =
+          piece.forward().inputValues().stream()
+              .filter(v -> piece.received().contains(v.name()))
+              .mapToLong(v -> v.type().bytes())
+              .sum();
+      assertEquals(received, cut.loads().get(i).received());
+      assertEquals(
+          piece.parameters().stream().mapToLong(p -> p.type().bytes()).sum(),
+          cut.loads().get(i).parameters());
+    }
+  }
+
+  /** What the way down saw goes to the way up by itself. */
+  @Test
+  void skipsOfUnetPassTheBottomBy() {
+    Cutting cutting = Cutting.of(unet());
+    List<Piece> pieces = cutting.at(cutting.before(List.of("bottom", "up1", "up0")));
+    assertEquals(2, pieces.get(2).received().size());
+    assertTrue(pieces.get(0).sent().containsAll(pieces.get(1).received()));
+    List<String> skips = new ArrayList<>(pieces.get(0).sent());
+    skips.removeAll(pieces.get(1).received());
+    assertEquals(2, skips.size());
+    assertEquals(1, pieces.get(1).received().size());
+    assertEquals(1, pieces.get(1).sent().size());
+    assertTrue(pieces.get(2).received().stream().anyMatch(skips::contains));
+    assertTrue(pieces.get(3).received().stream().anyMatch(skips::contains));
+    check(unet(), pieces);
   }
 
   /** A boundary between layers is one value of the residual stream, whatever dropout reads. */
