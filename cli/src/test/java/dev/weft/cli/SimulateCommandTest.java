@@ -42,6 +42,12 @@ final class SimulateCommandTest {
   }
 
   @Test
+  void theStageAwareRuleHasAUsualShare() throws Exception {
+    String line = "--stages 4 --micro-batches 8 --recompute stage-aware";
+    assertEquals(json(line + "=0.6"), json(line));
+  }
+
+  @Test
   void aModelOnACluster() throws Exception {
     String line =
         "--model gpt-350m --stages 4 --micro-batches 8 --batch 32 --recompute full"

@@ -10,6 +10,9 @@ public final class Recompute {
   /** What keeps as much as the memory of each stage allows. */
   static final String AUTO = "auto";
 
+  /** What the first stage makes again by the stage-aware rule where nobody says, as published. */
+  private static final double FIRST_STAGE = 0.6;
+
   private Recompute() {}
 
   /**
@@ -31,8 +34,8 @@ public final class Recompute {
       double share = share(text, sides[1]);
       return _ -> share == 0 ? new Recomputation.None() : new Recomputation.Fraction(1 - share);
     }
-    if (sides.length == 2 && sides[0].equals("stage-aware")) {
-      double share = share(text, sides[1]);
+    if (sides[0].equals("stage-aware") && sides.length <= 2) {
+      double share = sides.length == 1 ? FIRST_STAGE : share(text, sides[1]);
       return piece -> Recomputation.stageAware(share, piece % stages, stages);
     }
     throw new UserException(
