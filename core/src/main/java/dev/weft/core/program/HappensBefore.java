@@ -17,9 +17,6 @@ final class HappensBefore {
   private final Program program;
   private final Transfers transfers;
 
-  /** The first event of each stage: step i begins at {@code base + 2 i} and ends right after. */
-  private final int[] bases;
-
   private final int[] order;
   private final int[][] before;
   private final Map<Integer, int[][]> local = new HashMap<>();
@@ -33,11 +30,7 @@ final class HappensBefore {
   HappensBefore(Program program, Transfers transfers) {
     this.program = program;
     this.transfers = transfers;
-    bases = new int[program.stages().size() + 1];
-    for (int stage = 0; stage < program.stages().size(); stage++) {
-      bases[stage + 1] = bases[stage] + 2 * program.stages().get(stage).steps().size();
-    }
-    before = new int[bases[program.stages().size()]][];
+    before = new int[2 * transfers.steps()][];
     for (StageProgram stage : program.stages()) {
       edges(stage);
     }
@@ -58,12 +51,9 @@ final class HappensBefore {
       step.awaits().forEach(awaited -> begin.add(end(stage.stage(), awaited)));
       before[begin(stage.stage(), i)] = array(begin);
       var end = new ArrayList<>(List.of(begin(stage.stage(), i)));
-      if (step instanceof Step.Send) {
-        Transfers.At other = transfers.receiver(stage.stage(), i);
-        end.add(begin(other.stage(), other.step()));
-      } else if (step instanceof Step.Receive) {
-        Transfers.At other = transfers.sender(stage.stage(), i);
-        end.add(begin(other.stage(), other.step()));
+      int other = transfers.counterpart(transfers.number(stage.stage(), i));
+      if (other >= 0) {
+        end.add(2 * other);
       }
       before[end(stage.stage(), i)] = array(end);
     }
@@ -73,12 +63,13 @@ final class HappensBefore {
     return events.stream().mapToInt(Integer::intValue).toArray();
   }
 
+  /** Events by number: a step begins at an even one and ends at the next. */
   private int begin(int stage, int step) {
-    return bases[stage] + 2 * step;
+    return 2 * transfers.number(stage, step);
   }
 
   private int end(int stage, int step) {
-    return bases[stage] + 2 * step + 1;
+    return begin(stage, step) + 1;
   }
 
   private int[] sorted() {
@@ -143,10 +134,10 @@ final class HappensBefore {
     }
     for (int member : path.subList(path.indexOf(event), path.size()).reversed()) {
       int stage = 0;
-      while (bases[stage + 1] <= member) {
+      while (begin(stage + 1, 0) <= member) {
         stage++;
       }
-      int step = (member - bases[stage]) / 2;
+      int step = (member - begin(stage, 0)) / 2;
       waiting.add(
           "stage " + stage + " step " + step + " " + program.stages().get(stage).steps().get(step));
     }
@@ -169,8 +160,8 @@ final class HappensBefore {
 
   /** For each step and queue of a stage the last step that has ended when it begins. */
   private int[][] known(StageProgram stage, boolean everywhere) {
-    int from = bases[stage.stage()];
-    int to = bases[stage.stage() + 1];
+    int from = begin(stage.stage(), 0);
+    int to = begin(stage.stage() + 1, 0);
     int[][] ended = new int[before.length][];
     int[][] atBegin = new int[stage.steps().size()][];
     for (int event : order) {

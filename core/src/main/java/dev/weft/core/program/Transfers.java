@@ -1,74 +1,148 @@
 package dev.weft.core.program;
 
+import java.util.Arrays;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
-/** Which step receives what another sends. */
+/**
+ * Which step receives what another sends. The steps of all stages are numbered through, so that
+ * programs of millions of steps can be gone through without a hash per step.
+ */
 public final class Transfers {
   /** A step of a stage. */
   public record At(int stage, int step) {}
 
-  private record Letter(int from, int to, String name, int microBatch) {}
+  private record Channel(String name, int from, int to) {}
 
-  private final Map<At, At> receivers = new LinkedHashMap<>();
-  private final Map<At, At> senders = new LinkedHashMap<>();
+  private final Program program;
 
-  private Transfers() {}
+  /** The number of the first step of each stage, then that of all steps. */
+  private final int[] offsets;
+
+  /** For a send its receive, for a receive its send; -1 for all others. */
+  private final int[] counterparts;
+
+  private Transfers(Program program, int[] offsets, int[] counterparts) {
+    this.program = program;
+    this.offsets = offsets;
+    this.counterparts = counterparts;
+  }
 
   /**
-   * Finds all transfers of a program.
+   * Finds all transfers of a program whose stages stand at their places.
    *
    * @throws IllegalStateException if something is sent and not received, received and not sent, or
    *     either twice
    */
   public static Transfers of(Program program) {
-    Map<Letter, At> sends = new HashMap<>();
-    Map<Letter, At> receives = new LinkedHashMap<>();
-    for (StageProgram stage : program.stages()) {
-      for (int i = 0; i < stage.steps().size(); i++) {
-        Step step = stage.steps().get(i);
-        var at = new At(stage.stage(), i);
-        At twice = null;
-        if (step instanceof Step.Send send) {
-          String name = stage.buffers().get(send.buffer()).name();
-          twice = sends.put(new Letter(at.stage(), send.stage(), name, send.microBatch()), at);
-        } else if (step instanceof Step.Receive receive) {
-          String name = stage.buffers().get(receive.buffer()).name();
-          var letter = new Letter(receive.stage(), at.stage(), name, receive.microBatch());
-          twice = receives.put(letter, at);
-        }
-        if (twice != null) {
-          throw new IllegalStateException(
-              program.name() + ": " + twice + " and " + at + " are the same transfer: " + step);
-        }
-      }
+    List<StageProgram> stages = program.stages();
+    int[] offsets = new int[stages.size() + 1];
+    for (int stage = 0; stage < stages.size(); stage++) {
+      offsets[stage + 1] = Math.addExact(offsets[stage], stages.get(stage).steps().size());
     }
-    var transfers = new Transfers();
-    receives.forEach(
-        (letter, receive) -> {
-          At send = sends.remove(letter);
-          if (send == null) {
-            throw new IllegalStateException(
-                program.name() + ": nobody sends " + letter + ", received by " + receive);
-          }
-          transfers.receivers.put(send, receive);
-          transfers.senders.put(receive, send);
-        });
-    if (!sends.isEmpty()) {
-      throw new IllegalStateException(
-          program.name() + ": nobody receives " + sends.keySet().iterator().next());
+    int[] counterparts = new int[offsets[stages.size()]];
+    Arrays.fill(counterparts, -1);
+    var transfers = new Transfers(program, offsets, counterparts);
+    if (!transfers.match()) {
+      throw transfers.unanswered();
     }
     return transfers;
   }
 
+  /** Whether all sends and receives have found each other. */
+  private boolean match() {
+    // Of each channel and micro-batch the one that came first; the last place is for once per step.
+    Map<Channel, int[]> open = new HashMap<>();
+    int matched = 0;
+    int seen = 0;
+    for (StageProgram stage : program.stages()) {
+      int number = offsets[stage.stage()];
+      for (Step step : stage.steps()) {
+        Channel channel = channel(stage, step);
+        if (channel != null) {
+          int[] first = open.get(channel);
+          if (first == null) {
+            first = new int[program.microBatches() + 1];
+            Arrays.fill(first, -1);
+            open.put(channel, first);
+          }
+          int place = step.microBatch() == Step.ONCE ? program.microBatches() : step.microBatch();
+          seen++;
+          if (first[place] < 0) {
+            first[place] = number;
+          } else {
+            boolean twice =
+                counterparts[first[place]] >= 0
+                    || first[place] >= offsets[stage.stage()]
+                        && stage.steps().get(first[place] - offsets[stage.stage()]).queue()
+                            == step.queue();
+            if (twice) {
+              throw new IllegalStateException(
+                  program.name() + ": " + channel + " twice for " + step.microBatch());
+            }
+            counterparts[first[place]] = number;
+            counterparts[number] = first[place];
+            matched += 2;
+          }
+        }
+        number++;
+      }
+    }
+    return matched == seen;
+  }
+
+  private static @Nullable Channel channel(StageProgram stage, Step step) {
+    return switch (step) {
+      case Step.Send send ->
+          new Channel(stage.buffers().get(send.buffer()).name(), stage.stage(), send.stage());
+      case Step.Receive receive ->
+          new Channel(stage.buffers().get(receive.buffer()).name(), receive.stage(), stage.stage());
+      case Step.Run _, Step.Feed _ -> null;
+    };
+  }
+
+  private IllegalStateException unanswered() {
+    for (StageProgram stage : program.stages()) {
+      for (int i = 0; i < stage.steps().size(); i++) {
+        if (channel(stage, stage.steps().get(i)) != null
+            && counterpart(number(stage.stage(), i)) < 0) {
+          return StageCheck.failure(program, stage, i, "nobody answers");
+        }
+      }
+    }
+    return new IllegalStateException(program.name() + ": transfers were counted wrongly");
+  }
+
+  /** How many steps all stages have together. */
+  public int steps() {
+    return counterparts.length;
+  }
+
+  /** The number of a stage's step among those of all stages. */
+  public int number(int stage, int step) {
+    return offsets[stage] + step;
+  }
+
+  /** By numbers: for a send its receive, for a receive its send; -1 for all others. */
+  public int counterpart(int number) {
+    return counterparts[number];
+  }
+
   /** Who receives what a step sends. */
   public At receiver(int stage, int send) {
-    return java.util.Objects.requireNonNull(receivers.get(new At(stage, send)));
+    var step = (Step.Send) program.stages().get(stage).steps().get(send);
+    return at(step.stage(), counterpart(number(stage, send)));
   }
 
   /** Who sends what a step receives. */
   public At sender(int stage, int receive) {
-    return java.util.Objects.requireNonNull(senders.get(new At(stage, receive)));
+    var step = (Step.Receive) program.stages().get(stage).steps().get(receive);
+    return at(step.stage(), counterpart(number(stage, receive)));
+  }
+
+  private At at(int stage, int number) {
+    return new At(stage, number - offsets[stage]);
   }
 }

@@ -6,6 +6,7 @@ import dev.weft.core.program.Program;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Timeline;
+import dev.weft.core.program.Transfers;
 import dev.weft.core.program.Work;
 import dev.weft.core.simulate.CostModel.Duration;
 import java.util.ArrayList;
@@ -18,7 +19,7 @@ import java.util.stream.Stream;
 /** What a simulated run came to. Times are seconds or units of cost. */
 public final class Simulation {
   private final Program program;
-  private final Counterparts counterparts;
+  private final Transfers transfers;
   private final Duration[][] durations;
   private final double[] starts;
   private final double[] ends;
@@ -26,12 +27,12 @@ public final class Simulation {
 
   Simulation(
       Program program,
-      Counterparts counterparts,
+      Transfers transfers,
       Duration[][] durations,
       double[] starts,
       double[] ends) {
     this.program = program;
-    this.counterparts = counterparts;
+    this.transfers = transfers;
     this.durations = durations;
     this.starts = starts;
     this.ends = ends;
@@ -135,7 +136,7 @@ public final class Simulation {
 
   /** Gaps between runs while a transfer is under way that ends the gap; collectives in runs. */
   private double exposed(StageProgram stage) {
-    int offset = counterparts.offsets()[stage.stage()];
+    int offset = transfers.number(stage.stage(), 0);
     double exposed = 0;
     double free = 0;
     for (int i = 0; i < stage.steps().size(); i++) {
@@ -144,7 +145,7 @@ public final class Simulation {
         double begun = starts[offset + i];
         for (int awaited : run.awaits()) {
           int number = offset + awaited;
-          int counterpart = counterparts.of()[number];
+          int counterpart = transfers.counterpart(number);
           if (counterpart >= 0 && ends[number] >= begun && begun > free) {
             underWay = Math.max(free, Math.min(starts[number], starts[counterpart]));
             exposed += begun - Math.min(begun, underWay);
@@ -203,7 +204,7 @@ public final class Simulation {
     double[] from = new double[pools * places];
     double[] to = new double[pools * places];
     Arrays.fill(from, Double.POSITIVE_INFINITY);
-    int offset = counterparts.offsets()[stage];
+    int offset = transfers.number(stage, 0);
     for (int i = 0; i < own.steps().size(); i++) {
       Step step = own.steps().get(i);
       int[] used =
@@ -251,7 +252,7 @@ public final class Simulation {
     var events = new ArrayList<Timeline.Event>();
     var levels = new ArrayList<Timeline.Level>();
     for (StageProgram stage : program.stages()) {
-      int offset = counterparts.offsets()[stage.stage()];
+      int offset = transfers.number(stage.stage(), 0);
       for (int i = 0; i < stage.steps().size(); i++) {
         Step step = stage.steps().get(i);
         if (ends[offset + i] > starts[offset + i]) {

@@ -5,6 +5,7 @@ import dev.weft.core.program.Program;
 import dev.weft.core.program.Queue;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
+import dev.weft.core.program.Transfers;
 import dev.weft.core.simulate.CostModel.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,7 +25,7 @@ public final class Simulator {
   private static final double UNKNOWN = -1;
 
   private final Program program;
-  private final Counterparts counterparts;
+  private final Transfers transfers;
   private final Duration[][] durations;
   private final CostModel costs;
 
@@ -51,9 +52,9 @@ public final class Simulator {
   private Simulator(Program program, CostModel costs) {
     this.program = program;
     this.costs = costs;
-    counterparts = Counterparts.of(program);
+    transfers = Transfers.of(program);
     int stages = program.stages().size();
-    int steps = counterparts.of().length;
+    int steps = transfers.steps();
     durations = new Duration[stages][];
     for (StageProgram stage : program.stages()) {
       durations[stage.stage()] =
@@ -93,7 +94,7 @@ public final class Simulator {
     }
     simulator.requireEnd();
     return new Simulation(
-        program, simulator.counterparts, simulator.durations, simulator.starts, simulator.ends);
+        program, simulator.transfers, simulator.durations, simulator.starts, simulator.ends);
   }
 
   private List<Step> steps(int queue) {
@@ -116,7 +117,7 @@ public final class Simulator {
       return false;
     }
     int stage = queue / QUEUES;
-    int number = counterparts.offsets()[stage] + heads[queue];
+    int number = transfers.number(stage, heads[queue]);
     Step step = steps.get(heads[queue]);
     boolean receives = step instanceof Step.Receive;
     double begin = Math.max(free[queue], receives ? 0 : awaited(queue, stage, step));
@@ -130,7 +131,7 @@ public final class Simulator {
       }
       case Step.Feed _ -> end = begin;
       case Step.Send send -> {
-        int receive = counterparts.of()[number];
+        int receive = transfers.counterpart(number);
         begin = Math.max(begin, posted(queue, send.stage(), receive));
         if (begin == Double.POSITIVE_INFINITY) {
           return false;
@@ -138,7 +139,7 @@ public final class Simulator {
         end = begin + link(stage, send.stage()).occupancy(bytes(stage, send));
       }
       case Step.Receive receive -> {
-        int sent = counterparts.of()[number];
+        int sent = transfers.counterpart(number);
         if (isUnknown(queue, sent)) {
           return false;
         }
@@ -156,7 +157,7 @@ public final class Simulator {
 
   /** When a receive is ready for its data; infinity, and the queue waits, if that is unknown. */
   private double posted(int queue, int stage, int receive) {
-    int offset = counterparts.offsets()[stage];
+    int offset = transfers.number(stage, 0);
     List<Step> steps = program.stages().get(stage).steps();
     while (posting[stage] <= receive - offset) {
       Step next = steps.get(posting[stage]);
@@ -178,7 +179,7 @@ public final class Simulator {
     double latest = 0;
     List<Integer> awaits = step.awaits();
     for (int i = 0; i < awaits.size(); i++) {
-      int number = counterparts.offsets()[stage] + awaits.get(i);
+      int number = transfers.number(stage, awaits.get(i));
       if (isUnknown(queue, number)) {
         return Double.POSITIVE_INFINITY;
       }

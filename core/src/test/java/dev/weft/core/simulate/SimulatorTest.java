@@ -160,7 +160,7 @@ final class SimulatorTest {
                 IllegalStateException.class,
                 () -> Simulator.simulate(new Program("train", 1, List.of(maker, idle)), COSTS))
             .getMessage()
-            .startsWith("stage 0: nobody answers Send["));
+            .contains("stage 0, step 1 (Send["));
   }
 
   @Test

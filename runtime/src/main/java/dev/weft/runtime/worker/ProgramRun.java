@@ -6,6 +6,7 @@ import dev.weft.core.program.Queue;
 import dev.weft.core.program.StageBuilder;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
+import dev.weft.core.program.Transfers;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Literals;
 import dev.weft.runtime.collective.DeviceFailedException;
@@ -33,7 +34,7 @@ final class ProgramRun {
   private final boolean diagnosing;
   private final StepEvents events;
   private final Map<Seen, Double> seen = new ConcurrentHashMap<>();
-  private final Map<StepEvents.At, String> nonFinite = new ConcurrentHashMap<>();
+  private final Map<Transfers.At, String> nonFinite = new ConcurrentHashMap<>();
 
   /**
    * A run that has not begun.
@@ -117,7 +118,7 @@ final class ProgramRun {
     try {
       for (int i = 0; i < steps.size(); i++) {
         if (steps.get(i) instanceof Step.Run run) {
-          var at = new StepEvents.At(stage, i);
+          var at = new Transfers.At(stage, i);
           events.await(stage, run.awaits());
           events.begin(at, System.nanoTime());
           GroupProgram group = Objects.requireNonNull(loaded.program(i));
@@ -170,7 +171,7 @@ final class ProgramRun {
         Step step = steps.get(i);
         if (step.queue() == queue) {
           events.await(stage, step.awaits());
-          move(new StepEvents.At(stage, i), step);
+          move(new Transfers.At(stage, i), step);
         }
       }
     } catch (StepEvents.RunStoppedException _) {
@@ -181,7 +182,7 @@ final class ProgramRun {
     }
   }
 
-  private void move(StepEvents.At at, Step step) {
+  private void move(Transfers.At at, Step step) {
     LoadedStage loaded = program.stage(at.stage());
     switch (step) {
       case Step.Feed feed -> {
@@ -195,7 +196,7 @@ final class ProgramRun {
         events.await(at.stage(), List.of(at.step()));
       }
       case Step.Receive receive -> {
-        StepEvents.At sender = program.sender(at.stage(), at.step());
+        Transfers.At sender = program.sender(at.stage(), at.step());
         events.awaitPosted(sender);
         events.begin(at, System.nanoTime());
         receive(loaded, receive, sender);
@@ -220,7 +221,7 @@ final class ProgramRun {
     }
   }
 
-  private void receive(LoadedStage loaded, Step.Receive receive, StepEvents.At sender) {
+  private void receive(LoadedStage loaded, Step.Receive receive, Transfers.At sender) {
     LoadedStage other = program.stage(sender.stage());
     Step.Send send = (Step.Send) other.stage().steps().get(sender.step());
     ShardedBuffer from = other.tensor(send.buffer(), send.slot());

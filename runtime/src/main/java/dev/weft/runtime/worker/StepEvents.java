@@ -1,5 +1,6 @@
 package dev.weft.runtime.worker;
 
+import dev.weft.core.program.Transfers;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -8,9 +9,6 @@ import org.jspecify.annotations.Nullable;
  * stages, and when. Whoever waits is woken by a failure too.
  */
 final class StepEvents {
-  /** Steps are told apart by stage and number. */
-  record At(int stage, int step) {}
-
   /** A step ends when as many have ended it as there are devices in its stage, or one thread. */
   private final int[][] parts;
 
@@ -51,25 +49,25 @@ final class StepEvents {
   }
 
   /** Waits until a step has been posted: all that it awaits has ended. */
-  synchronized void awaitPosted(At at) {
+  synchronized void awaitPosted(Transfers.At at) {
     while (failure == null && !posted[at.stage()][at.step()]) {
       sleep();
     }
     check();
   }
 
-  synchronized void post(At at) {
+  synchronized void post(Transfers.At at) {
     posted[at.stage()][at.step()] = true;
     notifyAll();
   }
 
-  synchronized void begin(At at, long now) {
+  synchronized void begin(Transfers.At at, long now) {
     if (began[at.stage()][at.step()] == 0) {
       began[at.stage()][at.step()] = now;
     }
   }
 
-  synchronized void end(At at, long now) {
+  synchronized void end(Transfers.At at, long now) {
     if (--parts[at.stage()][at.step()] == 0) {
       ended[at.stage()][at.step()] = now;
       notifyAll();
@@ -101,12 +99,12 @@ final class StepEvents {
   }
 
   /** When a step began, by {@link System#nanoTime}. */
-  synchronized long began(At at) {
+  synchronized long began(Transfers.At at) {
     return began[at.stage()][at.step()];
   }
 
   /** When a step ended. */
-  synchronized long ended(At at) {
+  synchronized long ended(Transfers.At at) {
     return ended[at.stage()][at.step()];
   }
 
