@@ -17,7 +17,12 @@ import java.util.List;
 import java.util.Locale;
 
 /** A training step of a model on a cluster, traced and cut but never allocated. */
-record ModelSimulation(TrainConfig config, PipelinePlan plan, Cluster cluster, Simulation found) {
+record ModelSimulation(
+    TrainConfig config,
+    PipelinePlan plan,
+    Cluster cluster,
+    Simulation found,
+    List<String> remarks) {
   /**
    * Simulates.
    *
@@ -26,12 +31,14 @@ record ModelSimulation(TrainConfig config, PipelinePlan plan, Cluster cluster, S
    */
   static ModelSimulation of(TrainConfig config, Cluster cluster) {
     Session.Spec spec = Session.spec(config);
-    PipelinePlan plan = config.pipelinePlan();
-    var costs = ClusterCosts.of(cluster, plan.stages(), plan.mesh().size());
+    PipelinePlan asked = config.pipelinePlan();
+    var costs = ClusterCosts.of(cluster, asked.stages(), asked.mesh().size());
+    PipelinePlan plan = asked.withCosts(costs);
     PipelineStep step =
         PipelineStep.of(
             spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
-    return new ModelSimulation(config, plan, cluster, Simulator.simulate(step.train(), costs));
+    return new ModelSimulation(
+        config, plan, cluster, Simulator.simulate(step.train(), costs), step.remarks());
   }
 
   String title() {
@@ -70,6 +77,8 @@ record ModelSimulation(TrainConfig config, PipelinePlan plan, Cluster cluster, S
           .put("bytes_per_device", bytes(use))
           .put("fits", bytes(use) <= cluster.device().memory().count());
     }
+    ArrayNode said = tree.putArray("remarks");
+    remarks.forEach(said::add);
     ArrayNode links = tree.putArray("links");
     for (Simulation.LinkUse use : found.links()) {
       links.addObject().put("from", use.from()).put("to", use.to()).put("bytes", use.bytes());

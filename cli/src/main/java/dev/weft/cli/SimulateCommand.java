@@ -228,6 +228,7 @@ final class SimulateCommand implements Callable<Integer> {
     System.out.print(
         format == EvalCommand.Format.JSON ? simulated.json() + "\n" : simulated.text());
     System.out.flush();
+    simulated.remarks().forEach(remark -> System.err.println("note: " + remark));
     if (html != null) {
       write(html, TimelinePage.of(simulated.timeline()));
     }

@@ -65,4 +65,14 @@ public record Choice(List<Candidate> considered, Candidate taken) {
                 + ", which takes "
                 + Timeline.text(taken.makespan));
   }
+
+  /** The same in words for costs that are in no unit of time. */
+  public Optional<String> comparison() {
+    Candidate asked = considered.getFirst();
+    return taken == asked
+        ? Optional.empty()
+        : Optional.of(
+            "schedule %s would take %.3g times as long here as %s: that is taken instead"
+                .formatted(asked.name, asked.makespan / taken.makespan, taken.name));
+  }
 }

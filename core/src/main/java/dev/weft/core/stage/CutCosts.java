@@ -5,11 +5,12 @@ import dev.weft.core.graph.TensorType;
 
 /** What pieces cost, for one micro-batch. */
 public interface CutCosts {
+  /** How many operations a device does while it moves a byte, by {@link #COUNTED}. */
+  double OPERATIONS_PER_BYTE = 8;
+
   /** One for an operation, and for every byte as many as a device does while it moves one. */
   CutCosts COUNTED =
       new CutCosts() {
-        private static final double OPERATIONS_PER_BYTE = 8;
-
         @Override
         public double time(Node node) {
           return node.cost().flops() + OPERATIONS_PER_BYTE * node.cost().bytes();

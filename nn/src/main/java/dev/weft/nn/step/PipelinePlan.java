@@ -3,6 +3,8 @@ package dev.weft.nn.step;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.program.RecomputeTiming;
 import dev.weft.core.schedule.Schedule;
+import dev.weft.core.simulate.CostModel;
+import dev.weft.core.simulate.CountedCosts;
 import dev.weft.core.stage.Recomputation;
 import java.util.function.IntFunction;
 
@@ -16,6 +18,8 @@ import java.util.function.IntFunction;
  * @param microBatches how many a step has
  * @param recomputation by the number of a piece
  * @param timing when recomputation begins
+ * @param cut where the model is cut
+ * @param costs by which another order is taken where the schedule's own would lose to it
  */
 public record PipelinePlan(
     int stages,
@@ -25,10 +29,48 @@ public record PipelinePlan(
     int microBatches,
     Schedule schedule,
     IntFunction<Recomputation> recomputation,
-    RecomputeTiming timing) {
+    RecomputeTiming timing,
+    StageCut cut,
+    CostModel costs) {
+  /** A plan that goes by counts of operations and bytes, for want of measurements. */
+  public PipelinePlan(
+      int stages,
+      int chunks,
+      Mesh mesh,
+      int zero,
+      int microBatches,
+      Schedule schedule,
+      IntFunction<Recomputation> recomputation,
+      RecomputeTiming timing) {
+    this(
+        stages,
+        chunks,
+        mesh,
+        zero,
+        microBatches,
+        schedule,
+        recomputation,
+        timing,
+        StageCut.COUNTED,
+        new CountedCosts());
+  }
+
   /** The same with other recomputation. */
   public PipelinePlan withRecomputation(IntFunction<Recomputation> other) {
-    return new PipelinePlan(stages, chunks, mesh, zero, microBatches, schedule, other, timing);
+    return new PipelinePlan(
+        stages, chunks, mesh, zero, microBatches, schedule, other, timing, cut, costs);
+  }
+
+  /** The same model cut elsewhere. */
+  public PipelinePlan withCut(StageCut other) {
+    return new PipelinePlan(
+        stages, chunks, mesh, zero, microBatches, schedule, recomputation, timing, other, costs);
+  }
+
+  /** The same by other costs. */
+  public PipelinePlan withCosts(CostModel other) {
+    return new PipelinePlan(
+        stages, chunks, mesh, zero, microBatches, schedule, recomputation, timing, cut, other);
   }
 
   /** How many pieces the model is cut into. */

@@ -18,9 +18,9 @@ import dev.weft.core.schedule.Assembly;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Setting;
 import dev.weft.core.shard.MeshCheck;
-import dev.weft.core.stage.Balance;
+import dev.weft.core.simulate.Choice;
+import dev.weft.core.simulate.Simulator;
 import dev.weft.core.stage.Cotangents;
-import dev.weft.core.stage.CutCosts;
 import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.ForwardPiece;
 import dev.weft.core.stage.Fragments;
@@ -33,6 +33,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -55,6 +56,7 @@ import java.util.function.UnaryOperator;
  * @param weight the name of the loss's weight
  * @param measures the names of what {@code evaluate} gives: loss, weight, then the model's measures
  * @param measureNames what the model calls these measures
+ * @param remarks what a user may want to know of how the step was spread, a sentence each
  */
 public record PipelineStep(
     List<Parameter> parameters,
@@ -66,7 +68,8 @@ public record PipelineStep(
     String loss,
     String weight,
     List<String> measures,
-    List<String> measureNames) {
+    List<String> measureNames,
+    List<String> remarks) {
   /** The norm of the mean gradient. */
   public static final String NORM = "norm";
 
@@ -107,15 +110,15 @@ public record PipelineStep(
     String loss = traced.graph().outputValues().get(0).name();
     String weight = traced.graph().outputValues().get(1).name();
     Cutting cutting = Cutting.of(traced);
-    Balance.Cut cut = Balance.of(cutting, CutCosts.COUNTED).cut(plan.pieces());
-    List<Piece> pieces = cutting.at(cut.starts());
+    List<Piece> pieces = cutting.at(plan.cut().starts(cutting, plan));
     Map<String, Layout> kept = kept(model, data, dtype, optimizer, clip, plan);
     kept = ofPieces(kept, pieces, optimizer);
     List<Fragments> fragments = fragments(pieces, loss, plan, kept, plan.microBatches() > 1);
     List<Fragments> firsts =
         plan.microBatches() > 1 ? fragments(pieces, loss, plan, kept, false) : List.of();
     List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
-    Order order = order(graphs, plan);
+    var remarks = new LinkedHashSet<String>();
+    Order order = order(graphs, plan, data.keySet(), remarks);
     List<List<Parameter>> held = held(pieces, plan);
     Program train = Assembly.of(graphs, order, data.keySet()).program("train");
     var ends = new StepEnds(train, held, plan.mesh(), kept, optimizer, clip);
@@ -131,7 +134,8 @@ public record PipelineStep(
         loss,
         weight,
         evaluation.traced().graph().outputValues().stream().map(Value::name).toList(),
-        evaluation.measures());
+        evaluation.measures(),
+        List.copyOf(remarks));
   }
 
   /** How parameters, slots and folded gradients lie on a stage's mesh, by name. */
@@ -247,7 +251,9 @@ public record PipelineStep(
     return read;
   }
 
-  private static Order order(List<PieceGraphs> graphs, PipelinePlan plan) {
+  /** The schedule's order, or another, with a remark, where that would lose to it. */
+  private static Order order(
+      List<PieceGraphs> graphs, PipelinePlan plan, Set<String> data, Set<String> remarks) {
     Set<Integer> recomputing = new HashSet<>();
     for (PieceGraphs piece : graphs) {
       if (piece.graphs().containsKey(Work.RECOMPUTE)) {
@@ -256,7 +262,20 @@ public record PipelineStep(
     }
     var setting =
         new Setting(plan.stages(), plan.chunks(), plan.microBatches(), recomputing, plan.timing());
-    return plan.schedule().order(setting);
+    Schedule schedule = plan.schedule();
+    Order own = schedule.order(setting);
+    if (schedule.rivals(setting).isEmpty()) {
+      return own;
+    }
+    Choice choice =
+        Choice.of(
+            schedule,
+            setting,
+            order ->
+                Simulator.simulate(Assembly.of(graphs, order, data).program("train"), plan.costs())
+                    .makespan());
+    choice.comparison().ifPresent(remarks::add);
+    return choice.taken().order();
   }
 
   /** What each stage holds: a parameter that several of its pieces read only once. */

@@ -18,6 +18,8 @@ import dev.weft.core.program.Step;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
 import dev.weft.core.schedule.Setting;
+import dev.weft.core.simulate.Simulator;
+import dev.weft.core.simulate.UnitCosts;
 import dev.weft.core.stage.Recomputation;
 import dev.weft.core.trace.Parameter;
 import dev.weft.nn.model.Experts;
@@ -292,6 +294,31 @@ class PipelineStepTest {
       stage.fragments().forEach(f -> names.add(f.name()));
       assertTrue(names.contains("backward.first"), names::toString);
       assertTrue(!names.contains("clear"), names::toString);
+    }
+  }
+
+  /** Links that the strict order waits for: another is trained by, and that is said. */
+  @Test
+  void anOrderThatWouldLoseIsReplacedAndSaid() {
+    Example example = example("gpt");
+    PipelinePlan plan = plan(4, "", 0, 16, "shifted", "full inline");
+    for (double delay : new double[] {0, 0.5}) {
+      var costs = UnitCosts.of(UnitCosts.parse("F=1,B=2,R=1"), 4, 4, delay);
+      PipelineStep step =
+          PipelineStep.of(
+              example.model(), example.data(), DataType.F64, SGD, 1, plan.withCosts(costs));
+      double taken = Simulator.simulate(step.train(), costs).makespan();
+      if (delay == 0) {
+        assertEquals(List.of(), step.remarks());
+        assertEquals(70, taken);
+      } else {
+        assertEquals(
+            List.of(
+                "schedule shifted would take 1.11 times as long here as shifted with every"
+                    + " recompute early: that is taken instead"),
+            step.remarks());
+        assertEquals(74, taken);
+      }
     }
   }
 }

@@ -194,6 +194,11 @@ public final class PipelineSession implements Learner {
   }
 
   @Override
+  public List<String> remarks() {
+    return step.remarks();
+  }
+
+  @Override
   public void initialize() {
     for (int stage = 0; stage < pipeline.stages(); stage++) {
       for (Parameter parameter : step.stageParameters().get(stage)) {
