@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -78,6 +79,30 @@ public record Graph(String name, List<Input> inputs, List<Node> nodes, List<Outp
       }
     }
     return consumers;
+  }
+
+  /** The graph with other values in the place of some, of the same types; not inside repeats. */
+  public Graph replaced(Map<Value, Value> values) {
+    UnaryOperator<Value> other = value -> values.getOrDefault(value, value);
+    return new Graph(
+        name,
+        inputs.stream().map(i -> new Input(other.apply(i.value()), i.kind())).toList(),
+        nodes.stream()
+            .map(
+                node ->
+                    new Node(
+                        node.op(),
+                        node.inputs().stream().map(other).toList(),
+                        node.outputs().stream().map(other).toList(),
+                        node.origin()))
+            .toList(),
+        outputs.stream()
+            .map(
+                o ->
+                    new Output(
+                        other.apply(o.value()),
+                        o.donated() == null ? null : other.apply(o.donated())))
+            .toList());
   }
 
   public Graph withName(String other) {

@@ -1,5 +1,9 @@
 package dev.weft.core.graph;
 
+import dev.weft.core.cluster.Layout;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.Tiles;
+
 /** The element type and shape of a tensor. Text form: {@code f32[256,512]}. */
 public record TensorType(DataType dtype, Shape shape) {
   public static TensorType of(DataType dtype, long... sizes) {
@@ -41,6 +45,15 @@ public record TensorType(DataType dtype, Shape shape) {
 
   public TensorType with(Shape other) {
     return new TensorType(dtype, other);
+  }
+
+  /** The type of the part that each device of a mesh holds: room for the longest tile. */
+  public TensorType tile(Layout layout, Mesh mesh) {
+    long[] sizes = new long[rank()];
+    for (int dim = 0; dim < sizes.length; dim++) {
+      sizes[dim] = Tiles.of(size(dim), mesh.select(layout.axes(dim))).room();
+    }
+    return with(Shape.of(sizes));
   }
 
   /** Reads what {@link #toString} prints. */

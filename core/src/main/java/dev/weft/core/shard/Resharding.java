@@ -14,7 +14,6 @@ import dev.weft.core.collective.Permute;
 import dev.weft.core.collective.ReduceScatter;
 import dev.weft.core.collective.TileSlice;
 import dev.weft.core.graph.Op;
-import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -65,7 +64,7 @@ public final class Resharding {
   private static final double ROUND = 1e-3;
 
   /** Exact permutes are weighed up to so many pairs of members. */
-  private static final int MANY = 1 << 14;
+  private static final int MANY = 1 << 18;
 
   private final Mesh mesh;
   private final Map<Key, Chain> known = new HashMap<>();
@@ -81,15 +80,7 @@ public final class Resharding {
 
   /** The type of a device's part of a tensor. */
   public TensorType local(TensorType type, Layout layout) {
-    long[] sizes = new long[type.rank()];
-    for (int dim = 0; dim < sizes.length; dim++) {
-      sizes[dim] = room(type, layout, dim);
-    }
-    return type.with(Shape.of(sizes));
-  }
-
-  private long room(TensorType type, Layout layout, int dim) {
-    return Tiles.of(type.size(dim), mesh.select(layout.axes(dim))).room();
+    return type.tile(layout, mesh);
   }
 
   /**
@@ -215,7 +206,7 @@ public final class Resharding {
     for (int keep = own.size() - 1; keep >= 0; keep--) {
       List<String> moved = own.subList(keep, own.size());
       Layout rest = at.with(dim, own.subList(0, keep));
-      long size = room(type, rest, dim);
+      long size = Tiles.of(type.size(dim), mesh.select(rest.axes(dim))).room();
       var op = new AllGather(mesh.select(moved), dim, size);
       steps.add(new Step(op, rest, op.bytesSent(local)));
       for (int other = 0; other < at.rank(); other++) {
@@ -255,7 +246,7 @@ public final class Resharding {
     for (int dim = 0; dim < at.rank(); dim++) {
       gathersOnly &= isPrefix(to.axes(dim), at.axes(dim));
     }
-    if (!moves || gathersOnly || members * members > MANY * 16L) {
+    if (!moves || gathersOnly || members * members > MANY) {
       return;
     }
     var op = new Permute(axes, type.shape(), at.spec(), to.spec());

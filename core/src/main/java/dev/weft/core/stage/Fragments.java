@@ -206,7 +206,7 @@ public final class Fragments {
     Map<Value, Value> named = Naming.suffixes(wider, plain, suffix(""));
     Set<Value> values = new LinkedHashSet<>();
     kept.forEach(value -> values.add(named.getOrDefault(value, value)));
-    return new Kept(Slicing.replaced(wider, named), values);
+    return new Kept(wider.replaced(named), values);
   }
 
   private PieceGraphs graphs(Kept kept, boolean splitBackward) {
@@ -237,17 +237,17 @@ public final class Fragments {
     }
     if (!again.isEmpty()) {
       Graph made = Slicing.graph("recompute", graph, again, available, Role.RECOMPUTE);
-      graphs.put(Work.RECOMPUTE, Slicing.replaced(made, twice));
+      graphs.put(Work.RECOMPUTE, made.replaced(twice));
     }
     available.addAll(graph.inputValues());
     available.addAll(residuals);
     List<Graph.Output> gradients = outputs.subList(piece.forwardOutputs(), outputs.size());
     if (splitBackward) {
       backward(graph, gradients, available)
-          .forEach((work, part) -> graphs.put(work, Slicing.replaced(part, twice)));
+          .forEach((work, part) -> graphs.put(work, part.replaced(twice)));
     } else {
       Graph both = Slicing.graph("backward", graph, gradients, available, Role.RECOMPUTE);
-      graphs.put(Work.BACKWARD, Slicing.replaced(both, twice));
+      graphs.put(Work.BACKWARD, both.replaced(twice));
     }
     return new PieceGraphs(
         piece.number(), piece.mesh(), graphs, piece.unseeded(graphs), piece.held());
@@ -283,7 +283,7 @@ public final class Fragments {
     Set<Value> plain = new HashSet<>(crossing);
     plain.removeAll(returned);
     Map<Value, Value> named = Naming.suffixes(parted, plain, suffix(""));
-    Graph renamed = Slicing.replaced(parted, named);
+    Graph renamed = parted.replaced(named);
     Set<Value> shared = new LinkedHashSet<>();
     crossing.forEach(value -> shared.add(named.getOrDefault(value, value)));
     shared.stream()

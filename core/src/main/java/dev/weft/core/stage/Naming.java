@@ -51,7 +51,7 @@ final class Naming {
         }
       }
     }
-    Graph named = Slicing.replaced(graph, renamed);
+    Graph named = graph.replaced(renamed);
     var nodes = new ArrayList<>(named.nodes());
     var outputs = new ArrayList<Graph.Output>();
     Set<Value> returned = new HashSet<>();
@@ -72,7 +72,7 @@ final class Naming {
 
   /** The graph with another ending of the names of some values. */
   static Graph suffixed(Graph graph, Set<Value> values, String suffix) {
-    return Slicing.replaced(graph, suffixes(graph, values, suffix));
+    return graph.replaced(suffixes(graph, values, suffix));
   }
 
   /** What stands for some values of a graph: values of names with another ending. */

@@ -10,7 +10,6 @@ import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.Repeat;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -217,30 +216,5 @@ final class Slicing {
     List<Node> nodes = body.nodes().stream().map(n -> stamped(n, role)).toList();
     Graph other = new Graph(body.name(), body.inputs(), nodes, body.outputs());
     return new Node(repeat.withBody(other), node.inputs(), node.outputs(), origin);
-  }
-
-  /** A graph with other values in the place of some, their names and types as they are. */
-  static Graph replaced(Graph graph, Map<Value, Value> values) {
-    Map<Value, Value> known = new HashMap<>(values);
-    var inputs = new ArrayList<Graph.Input>();
-    for (Graph.Input input : graph.inputs()) {
-      Value value = input.value();
-      inputs.add(new Graph.Input(known.getOrDefault(value, value), input.kind()));
-    }
-    var nodes = new ArrayList<Node>();
-    for (Node node : graph.nodes()) {
-      nodes.add(
-          new Node(
-              node.op(),
-              node.inputs().stream().map(v -> known.getOrDefault(v, v)).toList(),
-              node.outputs().stream().map(v -> known.getOrDefault(v, v)).toList(),
-              node.origin()));
-    }
-    var outputs = new ArrayList<Graph.Output>();
-    for (Graph.Output output : graph.outputs()) {
-      outputs.add(
-          new Graph.Output(known.getOrDefault(output.value(), output.value()), output.donated()));
-    }
-    return new Graph(graph.name(), inputs, nodes, outputs);
   }
 }

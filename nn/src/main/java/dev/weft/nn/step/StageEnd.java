@@ -2,9 +2,7 @@ package dev.weft.nn.step;
 
 import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Mesh;
-import dev.weft.core.cluster.Tiles;
 import dev.weft.core.graph.Graph;
-import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.program.Buffer;
@@ -123,16 +121,9 @@ final class StageEnd {
     return builder
         .find(name)
         .orElseGet(
-            () -> builder.buffer(new Buffer(name, type, layout, local(type, layout), kind, pool)));
-  }
-
-  /** The type of each device's part. */
-  private TensorType local(TensorType type, Layout layout) {
-    long[] sizes = new long[type.rank()];
-    for (int dim = 0; dim < sizes.length; dim++) {
-      sizes[dim] = Tiles.of(type.size(dim), mesh.select(layout.axes(dim))).room();
-    }
-    return type.with(Shape.of(sizes));
+            () ->
+                builder.buffer(
+                    new Buffer(name, type, layout, type.tile(layout, mesh), kind, pool)));
   }
 
   void send(String name, int to) {

@@ -12,7 +12,6 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.GlobalNorm;
-import dev.weft.core.op.Maximum;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.program.Buffer;
 import dev.weft.core.program.Program;
@@ -255,12 +254,7 @@ final class StepEnds {
       }
       whole = squares.sqrt();
     }
-    Tensor counted = Tensor.one(new Maximum(), weight, weight.scalar(1));
-    Tensor norm = whole.dividedBy(counted);
-    Tensor excess =
-        clip > 0 ? Tensor.one(new Maximum(), norm.dividedBy(clip), norm.scalar(1)) : norm.scalar(1);
-    builder.output(norm.value());
-    builder.output(counted.times(excess).value());
+    StepGraphs.divide(builder, whole, weight, clip);
     Map<String, Layout> results = new LinkedHashMap<>();
     results.put(PipelineStep.NORM, Layout.whole(0));
     results.put(DIVISOR, Layout.whole(0));
@@ -310,33 +304,22 @@ final class StepEnds {
 
   /** The graph with other names of inputs; what it divides by is kept on every stage. */
   private static Graph renamed(Graph graph, Map<String, String> names) {
-    var builder = new Builder(graph.name());
-    Map<Value, Value> replaced = new HashMap<>();
-    for (Graph.Input input : graph.inputs()) {
-      Value value = input.value();
+    Map<Value, Value> others = new HashMap<>();
+    for (Value value : graph.inputValues()) {
       String name = names.getOrDefault(value.name(), value.name());
-      Graph.Kind kind = value.name().equals(DIVISOR) ? Graph.Kind.STATE : input.kind();
-      replaced.put(value, builder.input(name, value.type(), kind));
+      others.put(value, new Value(name, value.type()));
     }
-    var nodes = graph.nodes();
-    var renamed = new ArrayList<dev.weft.core.graph.Node>();
-    for (var node : nodes) {
-      renamed.add(
-          new dev.weft.core.graph.Node(
-              node.op(),
-              node.inputs().stream().map(v -> replaced.getOrDefault(v, v)).toList(),
-              node.outputs(),
-              node.origin()));
-    }
-    var outputs = new ArrayList<Graph.Output>();
-    for (Graph.Output output : graph.outputs()) {
-      outputs.add(
-          new Graph.Output(
-              replaced.getOrDefault(output.value(), output.value()),
-              output.donated() == null ? null : replaced.get(output.donated())));
-    }
+    Graph renamed = graph.replaced(others);
+    List<Graph.Input> inputs =
+        renamed.inputs().stream()
+            .map(
+                input ->
+                    input.value().name().equals(DIVISOR)
+                        ? new Graph.Input(input.value(), Graph.Kind.STATE)
+                        : input)
+            .toList();
     return Optimize.optimize(
         Verifier.verify(
-            graph.name(), new Graph(graph.name(), builder.build().inputs(), renamed, outputs)));
+            graph.name(), new Graph(graph.name(), inputs, renamed.nodes(), renamed.outputs())));
   }
 }

@@ -230,13 +230,24 @@ public record StepGraphs(
       }
     }
     Tensor weight = fact(builder, "weight");
-    Tensor counted = Tensor.one(new Maximum(), weight, weight.scalar(1));
-    Tensor norm = Tensor.apply(new GlobalNorm(), gradients).getFirst().dividedBy(counted);
-    Tensor excess =
-        clip > 0 ? Tensor.one(new Maximum(), norm.dividedBy(clip), norm.scalar(1)) : norm.scalar(1);
-    builder.output(norm.value());
-    builder.output(counted.times(excess).value());
+    divide(builder, Tensor.apply(new GlobalNorm(), gradients).getFirst(), weight, clip);
     return Optimize.optimize(Verifier.verify("norm", builder.build()));
+  }
+
+  /**
+   * Puts out the norm of the mean gradient, and what gradients must be divided by, clipping
+   * included.
+   *
+   * @param norm of the sum of gradients
+   * @param weight what the sum is divided by, where it is 1 at least
+   */
+  static void divide(Builder builder, Tensor norm, Tensor weight, double clip) {
+    Tensor counted = Tensor.one(new Maximum(), weight, weight.scalar(1));
+    Tensor mean = norm.dividedBy(counted);
+    Tensor excess =
+        clip > 0 ? Tensor.one(new Maximum(), mean.dividedBy(clip), mean.scalar(1)) : mean.scalar(1);
+    builder.output(mean.value());
+    builder.output(counted.times(excess).value());
   }
 
   static Graph update(List<Parameter> parameters, Optimizer optimizer) {

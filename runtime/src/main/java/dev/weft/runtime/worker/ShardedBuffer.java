@@ -41,7 +41,7 @@ public final class ShardedBuffer implements AutoCloseable {
    */
   public static ShardedBuffer allocate(
       DeviceGroup group, String name, TensorType type, Layout layout) {
-    TensorType local = type.with(room(group.mesh(), type, layout));
+    TensorType local = type.tile(layout, group.mesh());
     var parts = new ArrayList<DeviceBuffer>();
     try {
       for (int device = 0; device < group.size(); device++) {
@@ -62,14 +62,6 @@ public final class ShardedBuffer implements AutoCloseable {
       parts.add(program.output(device, output));
     }
     return new ShardedBuffer(group.mesh(), type, layout, parts, false);
-  }
-
-  private static Shape room(Mesh mesh, TensorType type, Layout layout) {
-    long[] sizes = new long[type.rank()];
-    for (int dim = 0; dim < sizes.length; dim++) {
-      sizes[dim] = Tiles.of(type.size(dim), mesh.select(layout.axes(dim))).room();
-    }
-    return Shape.of(sizes);
   }
 
   /** The type of the whole tensor. */
