@@ -109,11 +109,6 @@ public final class Assembly {
     return letters;
   }
 
-  /** The program of a stage so far. */
-  public StageBuilder stage(int stage) {
-    return stages.get(stage);
-  }
-
   /** The program that this is. */
   public Program program(String name) {
     return new Program(name, microBatches, stages.stream().map(StageBuilder::build).toList());

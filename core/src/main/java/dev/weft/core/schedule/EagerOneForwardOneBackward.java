@@ -16,11 +16,6 @@ record EagerOneForwardOneBackward() implements Schedule {
   }
 
   @Override
-  public String description() {
-    return "1f1b with twice the forwards ahead, so that transfers hide behind computing";
-  }
-
-  @Override
   public List<Action> stage(Setting setting, int stage) {
     return OneForwardOneBackward.pairs(setting.microBatches(), 2 * (setting.stages() - stage) - 1);
   }

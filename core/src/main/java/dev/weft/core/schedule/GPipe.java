@@ -17,11 +17,6 @@ record GPipe() implements Schedule {
   }
 
   @Override
-  public String description() {
-    return "all forwards, then all backwards";
-  }
-
-  @Override
   public List<Action> stage(Setting setting, int stage) {
     var actions = new ArrayList<Action>();
     for (int microBatch = 0; microBatch < setting.microBatches(); microBatch++) {

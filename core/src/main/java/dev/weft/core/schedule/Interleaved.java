@@ -19,11 +19,6 @@ record Interleaved() implements Schedule {
   }
 
   @Override
-  public String description() {
-    return "1f1b with several chunks per stage, which divide the bubble";
-  }
-
-  @Override
   public int usualChunks() {
     return 2;
   }

@@ -17,11 +17,6 @@ record OneForwardOneBackward() implements Schedule {
   }
 
   @Override
-  public String description() {
-    return "a few forwards, then forwards and backwards in turn";
-  }
-
-  @Override
   public List<Action> stage(Setting setting, int stage) {
     return pairs(setting.microBatches(), setting.stages() - stage);
   }

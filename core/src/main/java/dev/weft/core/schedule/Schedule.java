@@ -15,9 +15,6 @@ import java.util.Set;
 public interface Schedule {
   String name();
 
-  /** The rule, in a line for people. */
-  String description();
-
   /** Why it cannot run in such a setting, and the mend; empty where it can. */
   default Optional<String> obstacle(Setting setting) {
     return setting.chunks() == 1

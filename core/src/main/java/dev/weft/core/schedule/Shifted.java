@@ -32,11 +32,6 @@ record Shifted() implements Schedule {
   }
 
   @Override
-  public String description() {
-    return "1f1b with recomputes off the critical path (Merak)";
-  }
-
-  @Override
   public Optional<String> obstacle(Setting setting) {
     int least = Math.max(LEAST, setting.stages());
     if (setting.microBatches() < least) {

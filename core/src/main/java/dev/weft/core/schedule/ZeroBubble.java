@@ -18,11 +18,6 @@ record ZeroBubble() implements Schedule {
   }
 
   @Override
-  public String description() {
-    return "1f1b with gradients of weights filling the bubble (ZB-H1)";
-  }
-
-  @Override
   public List<Action> stage(Setting setting, int stage) {
     var actions = new ArrayList<Action>();
     for (Action action :

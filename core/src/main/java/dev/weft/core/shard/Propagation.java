@@ -3,7 +3,6 @@ package dev.weft.core.shard;
 import dev.weft.core.cluster.DimSpec;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.Spec;
-import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
@@ -354,9 +353,6 @@ public final class Propagation {
       return;
     }
     long size = value.type().size(dim);
-    if (value.dtype() == DataType.BOOL && size == 0) {
-      return;
-    }
     var longer = new ArrayList<>(own);
     for (String axis : axes.subList(own.size(), axes.size())) {
       if (entry.uses(axis) || mesh.size(longer) * (long) mesh.size(axis) > size) {

@@ -98,16 +98,6 @@ public final class Cutting {
   }
 
   /**
-   * Cuts into pieces of about the same counts of operations and bytes moved, for want of better
-   * costs.
-   *
-   * @throws UserException if the model has fewer units than that
-   */
-  public List<Piece> even(int pieces) {
-    return at(Balance.of(this, CutCosts.COUNTED).cut(pieces).starts());
-  }
-
-  /**
    * Where pieces begin if the model is cut right before named scopes, {@code h.3} for the fourth of
    * repeated layers: the first unit of each piece, for {@link #at}.
    *

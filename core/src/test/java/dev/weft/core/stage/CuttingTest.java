@@ -282,9 +282,10 @@ class CuttingTest {
   @Test
   void morePiecesThanUnitsAreRefused() {
     Cutting cutting = Cutting.of(trace((m, x) -> linear(m, linear(m.at("a"), x))));
-    var mistake = assertThrows(UserException.class, () -> cutting.even(4));
+    Balance balance = Balance.of(cutting, CutCosts.COUNTED);
+    var mistake = assertThrows(UserException.class, () -> balance.cut(4));
     assertTrue(String.valueOf(mistake.getMessage()).contains("at most 3"), mistake.getMessage());
-    assertEquals(3, cutting.even(3).size());
+    assertEquals(3, balance.cut(3).starts().size());
   }
 
   /** Nothing is computed on two pieces but what is cheap. */

@@ -34,10 +34,6 @@ record Functions(
                 + " int64_t* strides, int64_t storage_offset, int32_t dtype, int32_t device_type,"
                 + " int32_t device_index, Tensor* result)")
         MethodHandle tensorFromBlob,
-    @Function(
-            "int32_t aoti_torch__reinterpret_tensor(Tensor self, int64_t ndim, int64_t* sizes,"
-                + " int64_t* strides, int64_t storage_offset, Tensor* result)")
-        MethodHandle reinterpretTensor,
     @Function("int32_t aoti_torch_get_data_ptr(Tensor tensor, void** result)")
         MethodHandle dataPointer,
     @Function("int32_t aoti_torch_get_storage_size(Tensor tensor, int64_t* result)")
@@ -92,8 +88,6 @@ record Functions(
         @Nullable MethodHandle setOpenMpThreads,
     @Function(value = "void openblas_set_num_threads(int count)", optional = true)
         @Nullable MethodHandle setBlasThreads,
-    @Function(value = "int openblas_get_num_threads(void)", optional = true)
-        @Nullable MethodHandle blasThreads,
     @Function(value = "char* openblas_get_config(void)", optional = true)
         @Nullable MethodHandle openBlasVersion,
     @Function(value = "void MKL_Get_Version_String(char* text, int length)", optional = true)

@@ -17,10 +17,6 @@ final class Memory {
     ALL.set(ValueLayout.JAVA_LONG, address, value);
   }
 
-  static int getInt(long address) {
-    return ALL.get(ValueLayout.JAVA_INT, address);
-  }
-
   static void copy(long source, long target, long bytes) {
     MemorySegment.copy(ALL, source, ALL, target, bytes);
   }

@@ -13,8 +13,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The owner of one tensor handle of libtorch. It is closed once or consumed once; anything after
- * that throws here, where libtorch would crash. One thread at a time.
+ * The owner of one tensor handle of libtorch. It is closed once; anything after that throws here,
+ * where libtorch would crash. One thread at a time.
  */
 public final class TensorHandle implements TensorSource, AutoCloseable {
   private static final AtomicLong LIVE = new AtomicLong();
@@ -90,37 +90,18 @@ public final class TensorHandle implements TensorSource, AutoCloseable {
     return new TensorHandle(blob(address, dtype, sizes, strides, kind, device), null, null);
   }
 
-  /** Takes over a handle that a call of libtorch has returned. */
-  static TensorHandle adopt(long address) {
-    if (address == 0) {
-      throw new IllegalArgumentException("no handle");
-    }
-    return new TensorHandle(address, null, null);
-  }
-
   @Override
   public long address() {
     if (address == 0) {
-      throw new IllegalStateException("tensor used after it was closed or consumed");
+      throw new IllegalStateException("tensor used after it was closed");
     }
     return address;
   }
 
   /**
-   * Gives the handle away: the address is the caller's to pass on, and this object is spent. The
-   * memory that the tensor looks into is no longer held.
-   */
-  public long consume() {
-    long given = address();
-    address = 0;
-    gone();
-    return given;
-  }
-
-  /**
    * Deletes the handle, and the tensor if this was its last.
    *
-   * @throws IllegalStateException if it was closed or consumed before
+   * @throws IllegalStateException if it was closed before
    */
   @Override
   public void close() {
@@ -169,7 +150,7 @@ public final class TensorHandle implements TensorSource, AutoCloseable {
     return address == 0 ? "TensorHandle[spent]" : "TensorHandle[" + Tensors.describe(address) + "]";
   }
 
-  /** Handles of this process, also those in slots, that are neither closed nor consumed. */
+  /** Handles of this process, also those in slots, that are not closed. */
   public static long live() {
     return LIVE.get();
   }

@@ -5,7 +5,7 @@ public sealed interface TensorSource permits TensorHandle, TensorSlot {
   /**
    * The address of the live handle, which stays its owner's.
    *
-   * @throws IllegalStateException if there is none: closed, consumed or not yet made
+   * @throws IllegalStateException if there is none: closed or not yet made
    */
   long address();
 }

@@ -11,7 +11,6 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalInt;
 
 /**
  * The libtorch of this process: loaded at first use, one for all. Methods that take a {@code long}
@@ -194,16 +193,6 @@ public final class Torch {
       } catch (Throwable e) {
         throw wrap(e);
       }
-    }
-  }
-
-  /** How many threads a matrix product of OpenBLAS uses; empty where libtorch has another. */
-  public OptionalInt blasThreads() {
-    MethodHandle get = functions.blasThreads();
-    try {
-      return get == null ? OptionalInt.empty() : OptionalInt.of((int) get.invokeExact());
-    } catch (Throwable e) {
-      throw wrap(e);
     }
   }
 

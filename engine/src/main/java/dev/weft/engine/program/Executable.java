@@ -1,6 +1,5 @@
 package dev.weft.engine.program;
 
-import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Value;
@@ -362,11 +361,6 @@ public final class Executable implements AutoCloseable {
         constants = null;
       }
     }
-  }
-
-  /** Data types of outputs, for readers. */
-  public DataType outputType(int index) {
-    return results.get(index).type().dtype();
   }
 
   /** Frees what the program holds; buffers bound from outside stay. */

@@ -15,7 +15,6 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Primitive;
 import dev.weft.core.op.Repeat;
-import dev.weft.core.op.Reshape;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -270,10 +269,5 @@ final class Flattening {
   /** Whether the op only exists to write a round's part into its stack. */
   static boolean isStackWrite(Item item) {
     return item.op() == StackWrite.INSTANCE;
-  }
-
-  /** Whether a copy was needed for a reshape that is no view. */
-  static boolean isCopy(Item item) {
-    return isStackWrite(item) || item.op() instanceof Reshape;
   }
 }

@@ -47,17 +47,7 @@ final class TensorHandleTest {
     assertFalse(tensor.isOpen());
     assertThrows(IllegalStateException.class, tensor::address);
     assertThrows(IllegalStateException.class, tensor::type);
-    assertThrows(IllegalStateException.class, tensor::consume);
     assertThrows(IllegalStateException.class, tensor::close);
-  }
-
-  @Test
-  void aConsumedHandleIsSpent() {
-    TensorHandle tensor = TensorHandle.view(slab, 0, TYPE);
-    TensorHandle other = TensorHandle.adopt(tensor.consume());
-    assertThrows(IllegalStateException.class, tensor::close);
-    assertEquals(TYPE, other.type());
-    other.close();
   }
 
   @Test

@@ -7,94 +7,38 @@ import dev.weft.core.grad.Autodiff;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
-import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.Interpreter;
 import dev.weft.core.interpret.LockStep;
 import dev.weft.core.op.Shard;
 import dev.weft.core.program.PieceGraphs;
 import dev.weft.core.program.Work;
-import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.Fragments;
 import dev.weft.core.stage.Piece;
 import dev.weft.core.stage.Recomputation;
 import dev.weft.core.trace.Parameter;
 import dev.weft.core.trace.Traced;
-import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.Gpt;
-import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.model.Moe;
-import dev.weft.nn.model.TokenModel;
-import dev.weft.nn.model.Unet;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.SplittableRandom;
-import java.util.function.UnaryOperator;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Models in pieces have the gradients that they have whole, whatever is kept and made again. */
 class PieceGradientsTest {
-  private static final int BATCH = 2;
   private static final int MICRO_BATCHES = 2;
-
-  private static Traced tokens(TokenModel model, int layers) {
-    var config = new ModelConfig(layers, 4, 2, 3, 5, 0.3, 4, new Experts(3, 0.7, 0.5, 1));
-    return StepGraphs.forward(
-        StepGraphs.tokens(model, config),
-        StepGraphs.tokens(config, BATCH),
-        DataType.F64,
-        UnaryOperator.identity());
-  }
-
-  private static Traced unet() {
-    var unet = new Unet(2, 2, 3);
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("images", TensorType.of(DataType.F64, BATCH, 1, 4, 8));
-    data.put("labels", TensorType.of(DataType.I64, BATCH, 4, 8));
-    return StepGraphs.forward(
-        (m, batch) ->
-            unet.loss(
-                m,
-                Objects.requireNonNull(batch.get("images")),
-                Objects.requireNonNull(batch.get("labels"))),
-        data,
-        DataType.F64,
-        UnaryOperator.identity());
-  }
 
   private static Traced model(String name) {
     return switch (name) {
-      case "gpt" -> tokens(new Gpt(), 4);
-      case "moe" -> tokens(new Moe(), 2);
-      default -> unet();
+      case "gpt" -> SmallModels.tokens(new Gpt(), 4, DataType.F64);
+      case "moe" -> SmallModels.tokens(new Moe(), 2, DataType.F64);
+      default -> SmallModels.unet();
     };
-  }
-
-  /** Data and facts of a micro-batch. */
-  private static Map<String, Literal> batch(Graph graph, int number) {
-    var random = new SplittableRandom(5 + number);
-    var inputs = new HashMap<String, Literal>();
-    for (Graph.Input input : graph.inputs()) {
-      TensorType type = input.value().type();
-      if (input.kind() != Graph.Kind.PARAMETER) {
-        inputs.put(
-            input.value().name(),
-            type.dtype().isFloat()
-                ? Literal.of(type, random.doubles(type.elements(), -2, 2).toArray())
-                : Literal.of(type, random.longs(type.elements(), 0, 3).toArray()));
-      }
-    }
-    return inputs;
-  }
-
-  private static Literal initial(Parameter parameter) {
-    return Literal.of(parameter.type(), Tensors.initial(parameter, 3));
   }
 
   /** Adds numbers under each layer's name. */
@@ -112,8 +56,8 @@ class PieceGradientsTest {
     Graph graph = Autodiff.gradients(forward, forward.outputValues().getFirst(), parameters, false);
     var sums = new HashMap<String, double[]>();
     for (int micro = 0; micro < MICRO_BATCHES; micro++) {
-      Map<String, Literal> values = batch(forward, micro);
-      model.parameters().forEach(p -> values.put(p.key(), initial(p)));
+      Map<String, Literal> values = SmallModels.batch(model, 5 + micro);
+      model.parameters().forEach(p -> values.put(p.key(), SmallModels.initial(p)));
       List<Literal> results =
           Interpreter.run(
               graph,
@@ -137,7 +81,7 @@ class PieceGradientsTest {
     var sums = new HashMap<String, double[]>();
     var accumulated = new HashMap<String, List<Literal>>();
     for (int micro = 0; micro < MICRO_BATCHES; micro++) {
-      Map<String, Literal> given = batch(model.graph(), micro);
+      Map<String, Literal> given = SmallModels.batch(model, 5 + micro);
       var made = new HashMap<String, List<Literal>>();
       for (int i = 0; i < pieces.size(); i++) {
         run(pieces.get(i), graphs.get(i), Work.FORWARD, given, made, accumulated);
@@ -182,7 +126,7 @@ class PieceGradientsTest {
     Graph graph = Objects.requireNonNull(graphs.graphs().get(work));
     int devices = graphs.mesh().size();
     Map<String, Literal> parameters = new HashMap<>();
-    piece.parameters().forEach(p -> parameters.put(p.key(), initial(p)));
+    piece.parameters().forEach(p -> parameters.put(p.key(), SmallModels.initial(p)));
     var perDevice = new ArrayList<List<Literal>>();
     for (int device = 0; device < devices; device++) {
       perDevice.add(new ArrayList<>());
@@ -245,7 +189,7 @@ class PieceGradientsTest {
       String name, String axes, int count, String keeps, boolean split) {
     Traced model = model(name);
     Mesh mesh = axes.isEmpty() ? Mesh.SINGLE : Mesh.parse(axes);
-    List<Piece> pieces = Cutting.of(model).even(count);
+    List<Piece> pieces = SmallModels.pieces(model, count);
     String loss = model.graph().outputValues().getFirst().name();
     var graphs = new ArrayList<PieceGraphs>();
     for (Fragments fragments : Fragments.all(pieces, loss, mesh, Map.of(), true)) {

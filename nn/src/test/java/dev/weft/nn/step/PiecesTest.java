@@ -15,22 +15,13 @@ import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.Piece;
 import dev.weft.core.trace.Parameter;
 import dev.weft.core.trace.Traced;
-import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.Gpt;
-import dev.weft.nn.model.Mlp;
-import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.model.Moe;
-import dev.weft.nn.model.Resnet;
-import dev.weft.nn.model.TokenModel;
-import dev.weft.nn.model.Unet;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.SplittableRandom;
-import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -38,104 +29,21 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Models in pieces compute what they compute whole. */
 class PiecesTest {
-  private static final int BATCH = 2;
-
-  private static ModelConfig config(int layers) {
-    return new ModelConfig(layers, 4, 2, 3, 5, 0.3, 4, new Experts(3, 0.7, 0.5, 1));
-  }
-
-  private static Traced tokens(TokenModel model, int layers, DataType dtype) {
-    return StepGraphs.forward(
-        StepGraphs.tokens(model, config(layers)),
-        StepGraphs.tokens(config(layers), BATCH),
-        dtype,
-        UnaryOperator.identity());
-  }
-
-  private static Traced unet() {
-    var unet = new Unet(2, 2, 3);
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("images", TensorType.of(DataType.F32, BATCH, 1, 4, 8));
-    data.put("labels", TensorType.of(DataType.I64, BATCH, 4, 8));
-    return StepGraphs.forward(
-        (m, batch) ->
-            unet.loss(
-                m,
-                Objects.requireNonNull(batch.get("images")),
-                Objects.requireNonNull(batch.get("labels"))),
-        data,
-        DataType.F64,
-        UnaryOperator.identity());
-  }
-
-  private static Traced resnet() {
-    var resnet = new Resnet(2, 3, 3);
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("images", TensorType.of(DataType.F32, BATCH, 1, 4, 8));
-    data.put("labels", TensorType.of(DataType.I64, BATCH));
-    return StepGraphs.forward(
-        (m, batch) ->
-            resnet.loss(
-                m,
-                Objects.requireNonNull(batch.get("images")),
-                Objects.requireNonNull(batch.get("labels"))),
-        data,
-        DataType.F64,
-        UnaryOperator.identity());
-  }
-
-  private static Traced mlp() {
-    var mlp = new Mlp(4, 6, 3);
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("features", TensorType.of(DataType.F64, BATCH, 2));
-    data.put("labels", TensorType.of(DataType.I64, BATCH));
-    return StepGraphs.forward(
-        (m, batch) ->
-            mlp.loss(
-                m,
-                Objects.requireNonNull(batch.get("features")),
-                Objects.requireNonNull(batch.get("labels"))),
-        data,
-        DataType.F64,
-        UnaryOperator.identity());
-  }
-
   private static Traced model(String name) {
     return switch (name) {
-      case "gpt" -> tokens(new Gpt(), 8, DataType.F64);
-      case "gpt bf16" -> tokens(new Gpt(), 3, DataType.BF16);
-      case "moe" -> tokens(new Moe(), 3, DataType.F64);
-      case "unet" -> unet();
-      case "resnet" -> resnet();
-      default -> mlp();
+      case "gpt" -> SmallModels.tokens(new Gpt(), 8, DataType.F64);
+      case "gpt bf16" -> SmallModels.tokens(new Gpt(), 3, DataType.BF16);
+      case "moe" -> SmallModels.tokens(new Moe(), 3, DataType.F64);
+      case "unet" -> SmallModels.unet();
+      case "resnet" -> SmallModels.resnet();
+      default -> SmallModels.mlp();
     };
-  }
-
-  /** Parameters as they start, facts, and a batch. */
-  private static Map<String, Literal> inputs(Traced model) {
-    var random = new SplittableRandom(5);
-    var inputs = new HashMap<String, Literal>();
-    for (Graph.Input input : model.graph().inputs()) {
-      TensorType type = input.value().type();
-      if (input.kind() != Graph.Kind.PARAMETER) {
-        inputs.put(
-            input.value().name(),
-            type.dtype().isFloat()
-                ? Literal.of(type, random.doubles(type.elements(), -2, 2).toArray())
-                : Literal.of(type, random.longs(type.elements(), 0, 3).toArray()));
-      }
-    }
-    return inputs;
-  }
-
-  private static Literal initial(Parameter parameter) {
-    return Literal.of(parameter.type(), Tensors.initial(parameter, 3));
   }
 
   private static List<Literal> run(
       Graph graph, List<Parameter> parameters, Map<String, Literal> values) {
     var own = new HashMap<>(values);
-    parameters.forEach(p -> own.put(p.key(), initial(p)));
+    parameters.forEach(p -> own.put(p.key(), SmallModels.initial(p)));
     return Interpreter.run(
         graph,
         graph.inputValues().stream()
@@ -145,7 +53,7 @@ class PiecesTest {
 
   /** Every piece initialises its own parameters, as the uncut model would. */
   private static void check(Traced model, List<Piece> pieces) {
-    Map<String, Literal> inputs = inputs(model);
+    Map<String, Literal> inputs = SmallModels.batch(model, 5);
     List<Literal> expected = run(model.graph(), model.parameters(), inputs);
     var slices = new ArrayList<String>();
     var returned = new HashMap<String, Literal>();
@@ -205,7 +113,7 @@ class PiecesTest {
   })
   void evenPieces(String name, int count) {
     Traced model = model(name);
-    List<Piece> pieces = Cutting.of(model).even(count);
+    List<Piece> pieces = SmallModels.pieces(model, count);
     assertEquals(count, pieces.size());
     check(model, pieces);
   }
@@ -235,7 +143,7 @@ class PiecesTest {
   /** What the way down saw goes to the way up by itself. */
   @Test
   void skipsOfUnetPassTheBottomBy() {
-    Cutting cutting = Cutting.of(unet());
+    Cutting cutting = Cutting.of(SmallModels.unet());
     List<Piece> pieces = cutting.at(cutting.before(List.of("bottom", "up1", "up0")));
     assertEquals(2, pieces.get(2).received().size());
     assertTrue(pieces.get(0).sent().containsAll(pieces.get(1).received()));
@@ -246,15 +154,15 @@ class PiecesTest {
     assertEquals(1, pieces.get(1).sent().size());
     assertTrue(pieces.get(2).received().stream().anyMatch(skips::contains));
     assertTrue(pieces.get(3).received().stream().anyMatch(skips::contains));
-    check(unet(), pieces);
+    check(SmallModels.unet(), pieces);
   }
 
   /** A boundary between layers is one value of the residual stream, whatever dropout reads. */
   @ParameterizedTest
   @ValueSource(ints = {2, 4, 8})
   void boundariesOfGptAreOneValue(int count) {
-    Traced model = tokens(new Gpt(), 8, DataType.F64);
-    List<Piece> pieces = Cutting.of(model).even(count);
+    Traced model = SmallModels.tokens(new Gpt(), 8, DataType.F64);
+    List<Piece> pieces = SmallModels.pieces(model, count);
     for (Piece piece : pieces) {
       List<String> expected =
           piece.number() == 0 ? List.of() : pieces.get(piece.number() - 1).sent();
@@ -262,7 +170,7 @@ class PiecesTest {
       assertEquals(piece.number() == count - 1 ? 0 : 1, piece.sent().size());
       for (String name : piece.received()) {
         assertEquals(
-            TensorType.of(DataType.F64, BATCH, 3, 4),
+            TensorType.of(DataType.F64, SmallModels.BATCH, 3, 4),
             piece.forward().input(name).orElseThrow().type());
       }
     }

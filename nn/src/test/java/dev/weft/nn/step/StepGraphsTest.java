@@ -17,7 +17,6 @@ import dev.weft.nn.model.Mlp;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
 import dev.weft.nn.optimizer.Schedule;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -60,17 +59,10 @@ class StepGraphsTest {
   @Test
   void gradientsOfAClassifierAreThoseOfFiniteDifferences() {
     var mlp = new Mlp(4, 2, 3);
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("features", TensorType.of(DataType.F64, 3, 2));
-    data.put("labels", TensorType.of(DataType.I64, 3));
     StepGraphs graphs =
         StepGraphs.of(
-            (m, batch) ->
-                mlp.loss(
-                    m,
-                    Objects.requireNonNull(batch.get("features")),
-                    Objects.requireNonNull(batch.get("labels"))),
-            data,
+            SmallModels.labelled("features", mlp::loss),
+            SmallModels.labelled("features", TensorType.of(DataType.F64, 3, 2), 3),
             DataType.F64,
             ADAMW,
             0);

@@ -10,9 +10,7 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
 import dev.weft.nn.model.Unet;
 import dev.weft.nn.optimizer.Optimizer;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Objects;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 
@@ -20,16 +18,10 @@ class UnetTest {
   private static final int CLASSES = 3;
 
   private static StepGraphs graphs(Unet unet, long... images) {
-    var data = new LinkedHashMap<String, TensorType>();
-    data.put("images", TensorType.of(DataType.F32, images));
-    data.put("labels", TensorType.of(DataType.I64, images[0], images[2], images[3]));
     return StepGraphs.of(
-        (m, batch) ->
-            unet.loss(
-                m,
-                Objects.requireNonNull(batch.get("images")),
-                Objects.requireNonNull(batch.get("labels"))),
-        data,
+        SmallModels.labelled("images", unet::loss),
+        SmallModels.labelled(
+            "images", TensorType.of(DataType.F32, images), images[0], images[2], images[3]),
         DataType.F64,
         new Optimizer.SgdMomentum(0, false, 0),
         0);

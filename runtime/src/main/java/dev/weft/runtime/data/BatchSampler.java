@@ -93,11 +93,6 @@ public final class BatchSampler implements Batches {
     return windows;
   }
 
-  /** How many times the tokens have been gone through before a step, in whole and parts. */
-  public double epochsBefore(long step) {
-    return (double) step * batch / windows;
-  }
-
   /**
    * Writes one micro-batch.
    *

@@ -94,11 +94,6 @@ public final class Tokens {
     return bytes.get(ValueLayout.JAVA_BYTE, index) & 0xFF;
   }
 
-  /** The tokens {@code from} (inclusive) to {@code from + count} (exclusive); nothing is copied. */
-  public Tokens slice(long from, long count) {
-    return new Tokens(bytes.asSlice(from, count));
-  }
-
   /**
    * Writes tokens as i64 numbers.
    *

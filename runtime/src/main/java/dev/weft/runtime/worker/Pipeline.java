@@ -112,11 +112,6 @@ public final class Pipeline implements AutoCloseable {
     return memories.get(stage).kept(name);
   }
 
-  /** Whether a stage keeps something under a name. */
-  public boolean keeps(int stage, String name) {
-    return memories.get(stage).keeps(name);
-  }
-
   public int stages() {
     return groups.size();
   }

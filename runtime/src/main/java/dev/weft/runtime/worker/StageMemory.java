@@ -65,9 +65,4 @@ final class StageMemory {
   ShardedBuffer kept(String name) {
     return Objects.requireNonNull(kept.get(name), () -> "nothing is kept as " + name);
   }
-
-  /** Whether something is kept under a name. */
-  boolean keeps(String name) {
-    return kept.containsKey(name);
-  }
 }
