@@ -27,6 +27,7 @@ class PackageOrderTest {
           "grad",
           "interpret",
           "shard",
+          "overlap",
           "program",
           "stage",
           "schedule",

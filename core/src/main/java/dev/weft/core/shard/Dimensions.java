@@ -20,14 +20,14 @@ import org.jspecify.annotations.Nullable;
  * <p>A factor can be split only where it stands outermost in its dim: tiles of {@code (b s)} along
  * b are runs of the dim, if b divides evenly.
  */
-final class Dimensions {
+public final class Dimensions {
   /**
    * A dim of one of the node's tensors.
    *
    * @param output whether it is an output's
    * @param tensor the number of the input or output
    */
-  record Place(boolean output, int tensor, int dim) {}
+  public record Place(boolean output, int tensor, int dim) {}
 
   private final Node node;
   private final Factors factors;
@@ -36,9 +36,14 @@ final class Dimensions {
   private final Set<String> grouped = new LinkedHashSet<>();
   private final Set<String> names = new LinkedHashSet<>();
 
-  Dimensions(Node node) {
+  public Dimensions(Node node) {
+    this(node, node.op().factors(node.inputTypes()));
+  }
+
+  /** The same for factors that the op does not tell itself. */
+  public Dimensions(Node node, Factors factors) {
     this.node = node;
-    this.factors = node.op().factors(node.inputTypes());
+    this.factors = factors;
     List<TensorType> outputs = node.outputs().stream().map(Value::type).toList();
     measure(factors.inputs(), node.inputTypes());
     measure(factors.outputs(), outputs);
@@ -55,16 +60,16 @@ final class Dimensions {
   }
 
   /** All factors, in the order of inputs, then outputs. */
-  Set<String> names() {
+  public Set<String> names() {
     return names;
   }
 
-  Factors.@Nullable Mark mark(String factor) {
+  public Factors.@Nullable Mark mark(String factor) {
     return factors.marks().get(factor);
   }
 
   /** Whether only the op itself knows how to split the factor. */
-  boolean isOwn(String factor) {
+  public boolean isOwn(String factor) {
     Factors.Mark mark = mark(factor);
     return (mark == Factors.Mark.WHOLE || mark == Factors.Mark.SCAN || mark == Factors.Mark.TOP_K)
         && !(node.op() instanceof SelfSplitting op && op.adds(factor));
@@ -74,7 +79,7 @@ final class Dimensions {
    * Whether an input that lacks a factor is added to what lies along it: where the factor is split,
    * the input must be parts of a sum too.
    */
-  boolean isAddedTo(String factor, int input) {
+  public boolean isAddedTo(String factor, int input) {
     return node.op() instanceof SelfSplitting op
         && op.adds(factor)
         && !hasInput(factor, input)
@@ -86,12 +91,12 @@ final class Dimensions {
   }
 
   /** The size of a factor; of a windowed one its largest. */
-  long size(String factor) {
+  public long size(String factor) {
     return sizes.getOrDefault(factor, 1L);
   }
 
   /** Where the factor can be split: dims that it stands outermost in. */
-  List<Place> places(String factor) {
+  public List<Place> places(String factor) {
     return places.getOrDefault(factor, List.of());
   }
 
@@ -112,23 +117,23 @@ final class Dimensions {
                         .get(tensor).get(dim).stream().findFirst());
   }
 
-  boolean hasInput(String factor, int input) {
+  public boolean hasInput(String factor, int input) {
     return factors.inputs().get(input).stream().anyMatch(dim -> dim.contains(factor));
   }
 
-  boolean hasOutput(String factor, int output) {
+  public boolean hasOutput(String factor, int output) {
     return factors.outputs().get(output).stream().anyMatch(dim -> dim.contains(factor));
   }
 
-  boolean hasInput(String factor) {
+  public boolean hasInput(String factor) {
     return factors.inputs().stream().flatMap(List::stream).anyMatch(dim -> dim.contains(factor));
   }
 
-  boolean hasOutput(String factor) {
+  public boolean hasOutput(String factor) {
     return factors.outputs().stream().flatMap(List::stream).anyMatch(dim -> dim.contains(factor));
   }
 
-  Node node() {
+  public Node node() {
     return node;
   }
 

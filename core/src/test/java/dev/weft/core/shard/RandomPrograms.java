@@ -34,9 +34,9 @@ import java.util.Random;
  * reshapes, windows, look-ups, repeats, and gradients of a loss. The larger the number of steps,
  * the larger the program: a failure shrinks to few steps.
  */
-final class RandomPrograms {
+public final class RandomPrograms {
   /** A program, what it is given, and the mesh to run it on. */
-  record Case(Graph graph, List<Literal> inputs, Mesh mesh) {}
+  public record Case(Graph graph, List<Literal> inputs, Mesh mesh) {}
 
   private static final int MOST_ELEMENTS = 400;
 
@@ -52,7 +52,7 @@ final class RandomPrograms {
     this.mesh = mesh;
   }
 
-  static Case make(long seed, int steps) {
+  public static Case make(long seed, int steps) {
     var random = new Random(seed);
     Mesh mesh = mesh(random);
     var programs = new RandomPrograms(random, mesh);

@@ -4,6 +4,8 @@ import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
+import dev.weft.core.overlap.Level;
+import dev.weft.core.overlap.SubPipeline;
 import dev.weft.core.shard.Explanation;
 import dev.weft.core.shard.MeshCheck;
 import dev.weft.core.shard.Partitioned;
@@ -45,6 +47,10 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
     /** The layout of the input of that name. */
     public Layout input(String name) {
       return partitioned.inputs().get(program.inputValues().indexOf(value(name)));
+    }
+
+    private Half inHalves(Level level) {
+      return new Half(program, SubPipeline.apply(partitioned, level));
     }
 
     private Value value(String name) {
@@ -102,6 +108,20 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
       }
     }
     return kept;
+  }
+
+  /**
+   * The same step with the rows of each micro-batch in two halves, one computing while what the
+   * other needs is sent; see {@link SubPipeline}. Evaluation is not changed.
+   *
+   * @throws dev.weft.core.cluster.UserException if a device has one row of a micro-batch only
+   */
+  public ShardedStep inHalves(Level level) {
+    return new ShardedStep(
+        passes.stream().map(pass -> new Pass(pass.half().inHalves(level), pass.count())).toList(),
+        norm,
+        update,
+        evaluate);
   }
 
   private static List<Pass> passes(

@@ -1,0 +1,322 @@
+package dev.weft.core.overlap;
+
+import dev.weft.core.collective.AllGather;
+import dev.weft.core.collective.AllReduce;
+import dev.weft.core.collective.AllToAll;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.collective.Coordinated;
+import dev.weft.core.collective.HaloExchange;
+import dev.weft.core.collective.MaskPadding;
+import dev.weft.core.collective.OnFirst;
+import dev.weft.core.collective.ReduceScatter;
+import dev.weft.core.collective.StepSlice;
+import dev.weft.core.collective.TileSlice;
+import dev.weft.core.collective.WindowSlice;
+import dev.weft.core.graph.Factors;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Repeat;
+import dev.weft.core.op.SelfSplitting;
+import dev.weft.core.shard.Dimensions;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/**
+ * Where the batch lies in the values of a graph, in repeats too: the dims that the factors of ops
+ * link with the first dim of data. A dim of several factors belongs to the batch where that stands
+ * outermost in it.
+ */
+final class Batch {
+  private record Dim(Value value, int dim) {}
+
+  private final Map<Dim, Dim> parents = new HashMap<>();
+  private final Map<Value, OptionalInt> found = new HashMap<>();
+  private final Dim seed;
+  private final long rows;
+
+  private Batch(Dim seed) {
+    this.seed = seed;
+    this.rows = seed.value().type().size(seed.dim());
+  }
+
+  /** The batch of a graph; empty where no data has as many as two rows. */
+  static Optional<Batch> of(Graph graph) {
+    List<Value> data =
+        graph.inputs(Graph.Kind.DATA).stream().filter(v -> v.type().rank() > 0).toList();
+    if (data.isEmpty() || data.getFirst().type().size(0) < 2) {
+      return Optional.empty();
+    }
+    var batch = new Batch(new Dim(data.getFirst(), 0));
+    for (Value value : data) {
+      if (value.type().size(0) == batch.rows) {
+        batch.tie(data.getFirst(), 0, value, 0);
+      }
+    }
+    batch.tie(graph);
+    return Optional.of(batch);
+  }
+
+  /** How many rows a device has of the batch. */
+  long rows() {
+    return rows;
+  }
+
+  /** How many rows the first half has. */
+  long firstRows() {
+    return (rows + 1) / 2;
+  }
+
+  /** Where a dim of the batch, that may hold several elements of each row, is cut. */
+  long cut(long size) {
+    return size / rows * firstRows();
+  }
+
+  /** The one dim that a value can be cut along. */
+  OptionalInt dim(Value value) {
+    return found.computeIfAbsent(value, this::find);
+  }
+
+  private OptionalInt find(Value value) {
+    OptionalInt only = OptionalInt.empty();
+    for (int dim = 0; dim < value.type().rank(); dim++) {
+      if (isBatch(value, dim)) {
+        if (only.isPresent()) {
+          return OptionalInt.empty();
+        }
+        only = OptionalInt.of(dim);
+      }
+    }
+    return only;
+  }
+
+  private boolean isBatch(Value value, int dim) {
+    long size = value.type().size(dim);
+    return size > 0 && size % rows == 0 && root(new Dim(value, dim)).equals(root(seed));
+  }
+
+  /** The type of a half. */
+  TensorType half(TensorType type, int dim, int number) {
+    long cut = cut(type.size(dim));
+    return type.with(type.shape().with(dim, number == 0 ? cut : type.size(dim) - cut));
+  }
+
+  /**
+   * The factor along which a node can be computed in halves, each result of it either a half or
+   * folded from what both halves give.
+   */
+  Optional<String> factor(Node node) {
+    if (node.op() instanceof Repeat) {
+      return Optional.empty();
+    }
+    Dimensions known = dimensions(node);
+    Set<String> factors = new LinkedHashSet<>();
+    for (String factor : known.names()) {
+      for (Dimensions.Place place : known.places(factor)) {
+        if (isBatch(value(node, place), place.dim())) {
+          factors.add(factor);
+        }
+      }
+    }
+    if (factors.size() != 1) {
+      return Optional.empty();
+    }
+    String factor = factors.iterator().next();
+    return known.size(factor) % rows == 0 && isCut(known, factor) && splits(known, factor)
+        ? Optional.of(factor)
+        : Optional.empty();
+  }
+
+  /** Whether the factor is what all tensors that have it are cut along. */
+  private boolean isCut(Dimensions known, String factor) {
+    Node node = known.node();
+    Set<Value> placed = new LinkedHashSet<>();
+    for (Dimensions.Place place : known.places(factor)) {
+      Value value = value(node, place);
+      OptionalInt dim = dim(value);
+      if (dim.isEmpty() || dim.getAsInt() != place.dim()) {
+        return false;
+      }
+      placed.add(value);
+    }
+    for (int i = 0; i < node.inputs().size(); i++) {
+      if (known.hasInput(factor, i) && !placed.contains(node.input(i))) {
+        return false;
+      }
+    }
+    for (int i = 0; i < node.outputs().size(); i++) {
+      if (known.hasOutput(factor, i) && !placed.contains(node.output(i))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static boolean splits(Dimensions known, String factor) {
+    Node node = known.node();
+    boolean everywhere = true;
+    for (int i = 0; i < node.outputs().size(); i++) {
+      boolean has = known.hasOutput(factor, i);
+      everywhere &= has;
+      if (!has && node.output(i).dtype() == dev.weft.core.graph.DataType.BOOL) {
+        return false;
+      }
+    }
+    if (known.isOwn(factor)) {
+      return everywhere && isMadeByPlace(node, factor);
+    }
+    return known.mark(factor) != Factors.Mark.HALO && (everywhere || known.hasInput(factor));
+  }
+
+  /** Whether an op makes elements by nothing but where they are, and knows to make a part. */
+  static boolean isMadeByPlace(Node node, String factor) {
+    if (!(node.op() instanceof SelfSplitting op)) {
+      return false;
+    }
+    var known = new Dimensions(node);
+    return known.isOwn(factor) && op.splits(factor, node.inputTypes()) && !known.hasInput(factor);
+  }
+
+  private static Value value(Node node, Dimensions.Place place) {
+    return place.output() ? node.output(place.tensor()) : node.input(place.tensor());
+  }
+
+  /** The dims of a node's tensors; those of collectives, which are local, too. */
+  static Dimensions dimensions(Node node) {
+    return switch (node.op()) {
+      case Collective op -> new Dimensions(node, local(op, node));
+      case Coordinated op -> new Dimensions(node, local(op, node));
+      default -> new Dimensions(node);
+    };
+  }
+
+  private static Factors local(Collective op, Node node) {
+    return switch (op) {
+      case AllReduce _ -> passing(node, Set.of());
+      case ReduceScatter scatter -> passing(node, Set.of(scatter.dim()));
+      case AllGather gather -> passing(node, Set.of(gather.dim()));
+      case AllToAll exchange -> passing(node, Set.of(exchange.split(), exchange.concat()));
+      case HaloExchange halo -> passing(node, Set.of(halo.dim()));
+      default -> unknown(node);
+    };
+  }
+
+  private static Factors local(Coordinated op, Node node) {
+    return switch (op) {
+      case OnFirst _ -> passing(node, Set.of());
+      case MaskPadding mask -> passing(node, Set.of(mask.dim()));
+      case TileSlice slice -> passing(node, Set.of(slice.dim()));
+      case StepSlice slice -> passing(node, Set.of(slice.dim()));
+      case WindowSlice slice -> passing(node, Set.of(slice.dim()));
+      default -> unknown(node);
+    };
+  }
+
+  /** Dims of the input that are those of the output, but for some. */
+  private static Factors passing(Node node, Set<Integer> but) {
+    int rank = node.input(0).type().rank();
+    var left = new ArrayList<>(Factors.named("d", rank));
+    var right = new ArrayList<>(left);
+    Factors marks = new Factors(List.of(), List.of(), Map.of());
+    for (int dim : but) {
+      left.set(dim, List.of("i" + dim));
+      right.set(dim, List.of("o" + dim));
+      marks = marks.mark("i" + dim, Factors.Mark.WHOLE).mark("o" + dim, Factors.Mark.WHOLE);
+    }
+    return new Factors(List.of(left), List.of(right), marks.marks());
+  }
+
+  private static Factors unknown(Node node) {
+    var sides = new ArrayList<List<List<List<String>>>>();
+    Factors marks = new Factors(List.of(), List.of(), Map.of());
+    for (List<Value> values : List.of(node.inputs(), node.outputs())) {
+      var side = new ArrayList<List<List<String>>>();
+      for (Value value : values) {
+        List<List<String>> dims =
+            Factors.named(sides.size() + "t" + side.size() + "d", value.type().rank());
+        for (List<String> dim : dims) {
+          marks = marks.mark(dim.getFirst(), Factors.Mark.WHOLE);
+        }
+        side.add(dims);
+      }
+      sides.add(side);
+    }
+    return new Factors(sides.getFirst(), sides.getLast(), marks.marks());
+  }
+
+  // Ties
+
+  private Dim root(Dim dim) {
+    Dim root = dim;
+    for (Dim parent = parents.get(root); parent != null; parent = parents.get(root)) {
+      root = parent;
+    }
+    Dim at = dim;
+    while (!at.equals(root)) {
+      at = Objects.requireNonNull(parents.put(at, root));
+    }
+    return root;
+  }
+
+  private void tie(Value a, int dimOfA, Value b, int dimOfB) {
+    Dim left = root(new Dim(a, dimOfA));
+    Dim right = root(new Dim(b, dimOfB));
+    if (!left.equals(right)) {
+      parents.put(left, right);
+    }
+  }
+
+  private void tie(Graph graph) {
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Repeat repeat) {
+        tie(node, repeat);
+        tie(repeat.body());
+      } else {
+        tie(dimensions(node));
+      }
+    }
+  }
+
+  /** What an op must have whole is of the batch on both sides, too. */
+  private void tie(Dimensions known) {
+    for (String factor : known.names()) {
+      Factors.Mark mark = known.mark(factor);
+      if (mark == Factors.Mark.HALO || mark == Factors.Mark.TOP_K) {
+        continue;
+      }
+      List<Dimensions.Place> places = known.places(factor);
+      for (Dimensions.Place place : places) {
+        Dimensions.Place first = places.getFirst();
+        tie(value(known.node(), first), first.dim(), value(known.node(), place), place.dim());
+      }
+    }
+  }
+
+  private void tie(Node node, Repeat repeat) {
+    List<Value> arguments = repeat.body().inputValues();
+    List<Value> results = repeat.body().outputValues();
+    for (int i = 0; i < node.inputs().size(); i++) {
+      Value argument = arguments.get(i + 1);
+      for (int dim = 0; dim < argument.type().rank(); dim++) {
+        tie(node.input(i), repeat.isStacked(i) ? dim + 1 : dim, argument, dim);
+      }
+    }
+    for (int i = 0; i < results.size(); i++) {
+      Value result = results.get(i);
+      for (int dim = 0; dim < result.type().rank(); dim++) {
+        tie(node.output(i), i < repeat.carried() ? dim : dim + 1, result, dim);
+        if (i < repeat.carried()) {
+          tie(arguments.get(i + 1), dim, result, dim);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,212 @@
+package dev.weft.nn.step;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.UserException;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.interpret.LockStep;
+import dev.weft.core.overlap.Level;
+import dev.weft.core.shard.CollectiveUse;
+import dev.weft.core.shard.Partitioned;
+import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.Moe;
+import dev.weft.nn.model.Resnet;
+import dev.weft.nn.model.Unet;
+import dev.weft.nn.optimizer.Optimizer;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Models whose micro-batches run in halves, against the same on whole ones. */
+class SubPipelineTest {
+  private static final Optimizer ADAMW = new Optimizer.AdamW(0.9, 0.95, 1e-8, 0.1);
+
+  private static StepGraphs graphs(String model, int batch) {
+    var size = new ModelConfig(2, 8, 2, 4, 10, 0.2);
+    return switch (model) {
+      case "gpt" -> StepGraphs.of(new Gpt(), size, batch, DataType.F64, ADAMW, 0);
+      case "moe" -> StepGraphs.of(new Moe(), size, batch, DataType.F64, ADAMW, 0);
+      case "unet" -> {
+        var unet = new Unet(2, 1, 3);
+        yield StepGraphs.of(
+            (m, data) -> unet.loss(m, images(data), labels(data)),
+            images(batch, TensorType.of(DataType.I64, batch, 4, 4)),
+            DataType.F64,
+            ADAMW,
+            0);
+      }
+      default -> {
+        var resnet = new Resnet(2, 2, 3);
+        yield StepGraphs.of(
+            (m, data) -> resnet.loss(m, images(data), labels(data)),
+            images(batch, TensorType.of(DataType.I64, batch)),
+            DataType.F64,
+            ADAMW,
+            0);
+      }
+    };
+  }
+
+  private static Map<String, TensorType> images(int batch, TensorType labels) {
+    var data = new LinkedHashMap<String, TensorType>();
+    data.put("images", TensorType.of(DataType.F64, batch, 3, 4, 4));
+    data.put("labels", labels);
+    return data;
+  }
+
+  private static dev.weft.core.op.Tensor images(Map<String, dev.weft.core.op.Tensor> data) {
+    return Objects.requireNonNull(data.get("images"));
+  }
+
+  private static dev.weft.core.op.Tensor labels(Map<String, dev.weft.core.op.Tensor> data) {
+    return Objects.requireNonNull(data.get("labels"));
+  }
+
+  @ParameterizedTest(name = "{0} on {1}, {2} rows, {3} micro-batches")
+  @CsvSource({
+    "gpt, model=2, 4, 1",
+    "gpt, model=2, 3, 3",
+    "gpt, 'data=2,model=2', 6, 2",
+    "gpt, 'sequence=2', 2, 1",
+    "gpt, 'data=2,sequence=2,model=2', 8, 1",
+    "moe, 'data=2,model=2', 4, 2",
+    "unet, space=2, 3, 1",
+    "resnet, space=2, 4, 1",
+  })
+  void equalsTheWhole(String model, String axes, int batch, int microBatches) {
+    Mesh mesh = Mesh.parse(axes);
+    ShardedStep plain = ShardedStep.of(graphs(model, batch), mesh, 0, microBatches);
+    for (int number = 1; number <= 3; number++) {
+      Level level = Level.values()[number];
+      ShardedStep halves = plain.inHalves(level);
+      for (int pass = 0; pass < plain.passes().size(); pass++) {
+        Partitioned whole = plain.passes().get(pass).half().partitioned();
+        Partitioned cut = halves.passes().get(pass).half().partitioned();
+        if (level != Level.LINEAR || model.equals("gpt")) {
+          assertNotSame(whole.graph(), cut.graph(), level::toString);
+        }
+        assertEquals(sum(whole), sum(cut), level + ": bytes sent");
+        same(level, plain.passes().get(pass).half().program(), whole, cut);
+      }
+    }
+  }
+
+  /** Gradients of the halves are added up before they are reduced, so no byte is sent twice. */
+  private static long sum(Partitioned partitioned) {
+    return partitioned.bytesPerDevice();
+  }
+
+  private static void same(Level level, Graph program, Partitioned whole, Partitioned cut) {
+    var random = new Random(5);
+    Mesh mesh = whole.mesh();
+    List<List<Literal>> inputs = new ArrayList<>();
+    for (int device = 0; device < mesh.size(); device++) {
+      inputs.add(new ArrayList<>());
+    }
+    for (int i = 0; i < program.inputs().size(); i++) {
+      Literal input = literal(program.inputs().get(i).value(), random);
+      List<Literal> tiles = LockStep.scatter(input, whole.inputs().get(i), mesh);
+      for (int device = 0; device < mesh.size(); device++) {
+        inputs.get(device).add(tiles.get(device));
+      }
+    }
+    List<List<Literal>> expected = LockStep.run(whole.graph(), mesh, inputs);
+    List<List<Literal>> found = LockStep.run(cut.graph(), mesh, inputs);
+    for (int i = 0; i < program.outputs().size(); i++) {
+      int index = i;
+      Value output = program.outputs().get(i).value();
+      double[] want = gathered(output, expected, index, whole).doubles();
+      double[] have = gathered(output, found, index, whole).doubles();
+      double largest = 1e-6;
+      for (double each : want) {
+        largest = Math.max(largest, Math.abs(each));
+      }
+      for (int j = 0; j < want.length; j++) {
+        assertEquals(want[j], have[j], 1e-10 * largest, level + ": " + output.name());
+      }
+    }
+  }
+
+  private static Literal gathered(
+      Value output, List<List<Literal>> results, int index, Partitioned whole) {
+    return LockStep.gather(
+        output.type(),
+        results.stream().map(device -> device.get(index)).toList(),
+        whole.outputs().get(index),
+        whole.mesh());
+  }
+
+  private static Literal literal(Value input, Random random) {
+    TensorType type = input.type();
+    int elements = Math.toIntExact(type.elements());
+    return type.dtype().isFloat()
+        ? Literal.of(type, random.doubles(elements, -1, 1).toArray())
+        : Literal.of(type, random.longs(elements, 0, 3).toArray());
+  }
+
+  /** Sequences that go to their experts are not one device's: their exchange cannot be cut. */
+  @Test
+  void whatMixesRowsOfDevicesStaysWhole() {
+    ShardedStep step = ShardedStep.of(graphs("moe", 4), Mesh.parse("expert=2"), 0, 1);
+    ShardedStep same = step.inHalves(Level.STACK);
+    assertTrue(same.remarks().stream().anyMatch(r -> r.contains("changes nothing")));
+  }
+
+  /** Two sums of activations per block each way; each in two halves, none twice. */
+  @Test
+  void everySumOfActivationsIsInHalves() {
+    var config = new ModelConfig(2, 64, 4, 16, 32, 0);
+    StepGraphs wide = StepGraphs.of(new Gpt(), config, 2, DataType.F32, ADAMW, 1);
+    ShardedStep plain = ShardedStep.of(wide, Mesh.parse("model=2"), 0, 1);
+    assertEquals(8, sums(plain, 2 * 16 * 64, 2));
+    for (int number = 1; number <= 3; number++) {
+      ShardedStep halves = plain.inHalves(Level.values()[number]);
+      assertEquals(0, sums(halves, 2 * 16 * 64, 2), "whole ones of level " + number);
+      assertEquals(16, sums(halves, 16 * 64, 4), "halves of level " + number);
+      assertEquals(plain.explanation().bytesPerDevice(), halves.explanation().bytesPerDevice());
+    }
+  }
+
+  /** How often activations of that size are summed in rounds: at least so often. */
+  private static long sums(ShardedStep step, long elements, int least) {
+    return step.explanation().collectives().stream()
+        .filter(u -> u.op().kind() == Collective.Kind.ALL_REDUCE && u.count() >= least)
+        .filter(u -> u.local().elements() == elements)
+        .mapToLong(CollectiveUse::count)
+        .sum();
+  }
+
+  @Test
+  void oneRowIsRefused() {
+    ShardedStep step = ShardedStep.of(graphs("gpt", 1), Mesh.parse("model=2"), 0, 1);
+    String message =
+        assertThrows(UserException.class, () -> step.inHalves(Level.BLOCK)).getMessage();
+    assertTrue(message.contains("sub-pipeline 2") && message.contains("micro-batches"), message);
+  }
+
+  @Test
+  void whereNothingOfTheBatchIsSentARemarkSaysSo() {
+    ShardedStep step = ShardedStep.of(graphs("gpt", 4), Mesh.parse("data=2"), 0, 1);
+    ShardedStep same = step.inHalves(Level.STACK);
+    assertTrue(same.remarks().stream().anyMatch(r -> r.contains("changes nothing")));
+    assertEquals(
+        step.passes().getFirst().half().partitioned().graph(),
+        same.passes().getFirst().half().partitioned().graph());
+  }
+}
