@@ -19,6 +19,7 @@ import picocli.CommandLine.Command;
       InspectCommand.class,
       ExplainCommand.class,
       SimulateCommand.class,
+      TraceCommand.class,
       BenchCommand.class,
       ClusterCommand.class,
       DoctorCommand.class

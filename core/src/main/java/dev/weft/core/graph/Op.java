@@ -11,7 +11,12 @@ import java.util.Optional;
 public interface Op {
   /** The name in the text form; the class name in snake case. */
   default String name() {
-    String simple = getClass().getSimpleName();
+    return nameOf(getClass());
+  }
+
+  /** The name of ops of a class that says no other: its own in snake case. */
+  static String nameOf(Class<? extends Op> type) {
+    String simple = type.getSimpleName();
     var name = new StringBuilder(simple.length() + 4);
     for (int i = 0; i < simple.length(); i++) {
       char letter = simple.charAt(i);

@@ -119,6 +119,18 @@ public final class OpTable {
     types.put("repeat", Repeat.class);
   }
 
+  /** This table and some ops more, under the names of their classes. */
+  public OpTable with(List<Class<? extends Op>> more) {
+    var all = new OpTable(List.of());
+    all.types.putAll(types);
+    for (Class<? extends Op> type : more) {
+      if (all.types.put(Op.nameOf(type), type) != null) {
+        throw new IllegalArgumentException("two ops named " + Op.nameOf(type));
+      }
+    }
+    return all;
+  }
+
   /** The record of the op of that name. */
   public Optional<Class<? extends Op>> find(String name) {
     return Optional.ofNullable(types.get(name));

@@ -1,7 +1,7 @@
 package dev.weft.core.program;
 
+import dev.weft.core.collective.CollectiveTable;
 import dev.weft.core.op.GraphReader;
-import dev.weft.core.op.OpTable;
 
 /** The text form of programs: what is printed reads back to the same program. */
 public final class ProgramText {
@@ -18,6 +18,6 @@ public final class ProgramText {
    * @throws dev.weft.core.op.GraphTextException if the text is no program: names line and column
    */
   public static Program parse(String text) {
-    return new ProgramParser(new GraphReader(text, OpTable.STANDARD)).program();
+    return new ProgramParser(new GraphReader(text, CollectiveTable.ALL)).program();
   }
 }

@@ -9,15 +9,18 @@ import java.util.List;
  * units of cost.
  *
  * @param title what was run
- * @param events in any order; those of one device and queue do not overlap, but for receives
+ * @param events in any order; those of one device and queue do not overlap, but for receives and
+ *     collectives
+ * @param waits when devices, while they compute an event, do nothing but wait for collectives
  * @param levels memory in use, by time
  */
-public record Timeline(String title, List<Event> events, List<Level> levels) {
+public record Timeline(String title, List<Event> events, List<Wait> waits, List<Level> levels) {
   /** The most events that fit people and viewers. */
   public static final int MOST_EVENTS = 400_000;
 
   public Timeline {
     events = List.copyOf(events);
+    waits = List.copyOf(waits);
     levels = List.copyOf(levels);
   }
 
@@ -28,6 +31,9 @@ public record Timeline(String title, List<Event> events, List<Level> levels) {
    * @param name of computing an action's text, {@code F0}; else the value and the micro-batch
    */
   public record Event(int stage, int device, Queue queue, String name, double start, double end) {}
+
+  /** A time in which a device that computes waits for others. */
+  public record Wait(int stage, int device, double start, double end) {}
 
   /** From that time on a device uses so many bytes. */
   public record Level(int stage, int device, double time, long bytes) {}

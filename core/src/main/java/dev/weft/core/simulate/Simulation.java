@@ -3,6 +3,7 @@ package dev.weft.core.simulate;
 import dev.weft.core.program.Action;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.Program;
+import dev.weft.core.program.SlotUse;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Timeline;
@@ -14,7 +15,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /** What a simulated run came to. Times are seconds or units of cost. */
 public final class Simulation {
@@ -187,69 +187,22 @@ public final class Simulation {
    * from the first step on a micro-batch that touches it to the end of the last.
    */
   public List<Timeline.Level> memory(int stage) {
-    StageProgram own = program.stages().get(stage);
-    int pools = own.pools().size();
-    long[] slot = new long[pools];
-    own.buffers().forEach(buffer -> slot[buffer.pool()] += buffer.local().bytes());
-    int[][] touched =
-        own.fragments().stream()
-            .map(
-                fragment ->
-                    Stream.concat(fragment.inputs().stream(), fragment.outputs().stream())
-                        .mapToInt(buffer -> own.buffers().get(buffer).pool())
-                        .distinct()
-                        .toArray())
-            .toArray(int[][]::new);
-    int places = program.microBatches() + 1;
-    double[] from = new double[pools * places];
-    double[] to = new double[pools * places];
-    Arrays.fill(from, Double.POSITIVE_INFINITY);
-    int offset = transfers.number(stage, 0);
-    for (int i = 0; i < own.steps().size(); i++) {
-      Step step = own.steps().get(i);
-      int[] used =
-          switch (step) {
-            case Step.Run run -> touched[run.fragment()];
-            case Step.Feed feed -> new int[] {feed.pool()};
-            case Step.Send send -> new int[] {own.buffers().get(send.buffer()).pool()};
-            case Step.Receive receive -> new int[] {own.buffers().get(receive.buffer()).pool()};
-          };
-      int place = step.microBatch() == Step.ONCE ? places - 1 : step.microBatch();
-      for (int pool : used) {
-        int at = pool * places + place;
-        from[at] = Math.min(from[at], starts[offset + i]);
-        to[at] = Math.max(to[at], ends[offset + i]);
-      }
-    }
-    // Releases come before takes at one time.
-    var changes = new TreeMap<Double, long[]>();
-    long kept = 0;
-    for (int pool = 0; pool < pools; pool++) {
-      if (own.pools().get(pool).kept()) {
-        kept += slot[pool];
-        continue;
-      }
-      for (int place = 0; place < places; place++) {
-        int at = pool * places + place;
-        if (from[at] < Double.POSITIVE_INFINITY) {
-          changes.computeIfAbsent(from[at], _ -> new long[1])[0] += slot[pool];
-          changes.computeIfAbsent(to[at], _ -> new long[1])[0] -= slot[pool];
-        }
-      }
-    }
-    var levels = new ArrayList<Timeline.Level>();
-    levels.add(new Timeline.Level(stage, 0, 0, kept));
-    long used = kept;
-    for (var change : changes.entrySet()) {
-      used += change.getValue()[0];
-      levels.add(new Timeline.Level(stage, 0, change.getKey(), used));
-    }
-    return levels;
+    int from = transfers.number(stage, 0);
+    int to = from + program.stages().get(stage).steps().size();
+    return SlotUse.levels(
+        program.stages().get(stage),
+        program.microBatches(),
+        Arrays.copyOfRange(starts, from, to),
+        Arrays.copyOfRange(ends, from, to));
   }
 
-  /** All steps of all stages but those that take no time, and the memory of every stage. */
+  /**
+   * All steps of all stages but those that take no time, and the memory of every stage. What a
+   * fragment waits for collectives stands at its end.
+   */
   public Timeline timeline(String title) {
     var events = new ArrayList<Timeline.Event>();
+    var waits = new ArrayList<Timeline.Wait>();
     var levels = new ArrayList<Timeline.Level>();
     for (StageProgram stage : program.stages()) {
       int offset = transfers.number(stage.stage(), 0);
@@ -265,9 +218,16 @@ public final class Simulation {
                   starts[offset + i],
                   ends[offset + i]));
         }
+        if (step instanceof Step.Run run) {
+          double waiting = durations[stage.stage()][run.fragment()].communication();
+          if (waiting > 0) {
+            double end = ends[offset + i];
+            waits.add(new Timeline.Wait(stage.stage(), 0, end - waiting, end));
+          }
+        }
       }
       levels.addAll(memory(stage.stage()));
     }
-    return new Timeline(title, events, levels);
+    return new Timeline(title, events, waits, levels);
   }
 }

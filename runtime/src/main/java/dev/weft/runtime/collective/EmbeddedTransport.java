@@ -31,6 +31,7 @@ public final class EmbeddedTransport implements AutoCloseable {
   private final Duration patience;
   private final boolean spins;
   private final List<CollectiveCounters.Meter> meters = new ArrayList<>();
+  private final List<CollectiveTimes.Clock> clocks = new ArrayList<>();
   private final LinkedBlockingQueue<Runnable> work = new LinkedBlockingQueue<>();
   private final List<Thread> threads = new ArrayList<>();
   private final AtomicReference<@Nullable DeviceFailedException> failure = new AtomicReference<>();
@@ -50,6 +51,7 @@ public final class EmbeddedTransport implements AutoCloseable {
     this.spins = mesh.size() <= cores;
     for (int device = 0; device < mesh.size(); device++) {
       meters.add(new CollectiveCounters.Meter());
+      clocks.add(new CollectiveTimes.Clock());
     }
     int helpers = mesh.size() == 1 ? 0 : Math.min(mesh.size(), cores);
     for (int i = 0; i < helpers; i++) {
@@ -190,6 +192,20 @@ public final class EmbeddedTransport implements AutoCloseable {
 
   CollectiveCounters.Meter meter(int device) {
     return meters.get(device);
+  }
+
+  /** From now on writes down when collectives are done. */
+  public void startClocks() {
+    clocks.forEach(CollectiveTimes.Clock::start);
+  }
+
+  /** When the collectives of each device were done since {@link #startClocks}; no more of them. */
+  public List<CollectiveTimes> stopClocks() {
+    return clocks.stream().map(CollectiveTimes.Clock::stop).toList();
+  }
+
+  CollectiveTimes.Clock clock(int device) {
+    return clocks.get(device);
   }
 
   Duration patience() {

@@ -158,6 +158,7 @@ final class Meeting {
       long now = System.nanoTime();
       for (int place = 0; place < group.length; place++) {
         transport.meter(group[place]).done(sent, now - began[place], now - started);
+        transport.clock(group[place]).done(call.name(), began[place], now);
       }
       synchronized (this) {
         done = true;
@@ -185,7 +186,9 @@ final class Meeting {
           }
         }
       } finally {
-        transport.meter(group[place]).waited(System.nanoTime() - start);
+        long now = System.nanoTime();
+        transport.meter(group[place]).waited(now - start);
+        transport.clock(group[place]).waited(call.name(), start, now);
       }
     }
 

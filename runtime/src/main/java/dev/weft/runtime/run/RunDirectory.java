@@ -34,6 +34,7 @@ import org.jspecify.annotations.Nullable;
  * metrics.jsonl    one line a logged step
  * summary.json     how it ended
  * checkpoints/     step-00000100/ and so on
+ * trace/           what devices did when in some of the latest steps
  * </pre>
  *
  * <p>Who trains holds a lock on it until it is closed, or its process ends; readers need none.
@@ -43,6 +44,7 @@ public final class RunDirectory implements AutoCloseable {
   private static final String METRICS = "metrics.jsonl";
   private static final String SUMMARY = "summary.json";
   private static final String CHECKPOINTS = "checkpoints";
+  private static final String TRACE = "trace";
   private static final String LOCK = ".lock";
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
   private static final ObjectMapper YAML =
@@ -204,6 +206,11 @@ public final class RunDirectory implements AutoCloseable {
   public MetricsLog metrics(long step) {
     requireLock();
     return MetricsLog.open(path.resolve(METRICS), step);
+  }
+
+  /** Where the trace of the latest steps lies, if there is one. */
+  public Path trace() {
+    return path.resolve(TRACE);
   }
 
   /**

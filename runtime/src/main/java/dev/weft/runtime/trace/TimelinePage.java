@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Objects;
 
 /** Timelines as a page of HTML that needs nothing but a browser: no network, no other file. */
@@ -23,8 +24,21 @@ public final class TimelinePage {
    * @throws dev.weft.core.cluster.UserException if there are more events than viewers can show
    */
   public static String of(Timeline timeline) {
+    return of(timeline.title(), List.of(timeline));
+  }
+
+  /**
+   * The page of some timelines, one below the other on one axis of time.
+   *
+   * @throws dev.weft.core.cluster.UserException if one has more events than viewers can show
+   */
+  public static String of(String title, List<Timeline> timelines) {
+    ObjectNode page = new ObjectMapper().createObjectNode();
+    page.put("title", title);
+    ArrayNode charts = page.putArray("charts");
+    timelines.forEach(timeline -> charts.add(data(timeline)));
     // No text within may end the script that it stands in.
-    String data = data(timeline).toString().replace("<", "\\u003c");
+    String data = page.toString().replace("<", "\\u003c");
     return template().replace(DATA, data);
   }
 
@@ -38,6 +52,10 @@ public final class TimelinePage {
       ArrayNode events = node.putArray("events");
       for (Timeline.Event event : row.events()) {
         events.addArray().add(event.name()).add(event.start()).add(event.end());
+      }
+      if (!row.waits().isEmpty()) {
+        ArrayNode waits = node.putArray("waits");
+        row.waits().forEach(wait -> waits.addArray().add(wait.start()).add(wait.end()));
       }
     }
     ArrayNode levels = data.putArray("levels");

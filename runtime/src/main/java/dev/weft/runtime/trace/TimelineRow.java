@@ -13,8 +13,15 @@ import java.util.TreeMap;
  *
  * @param lane 0 for the first part
  * @param events by time, none beginning before the one before it has ended
+ * @param waits of the device that computes, in the first part of its queue; by time
  */
-record TimelineRow(int stage, int device, Queue queue, int lane, List<Timeline.Event> events) {
+record TimelineRow(
+    int stage,
+    int device,
+    Queue queue,
+    int lane,
+    List<Timeline.Event> events,
+    List<Timeline.Wait> waits) {
   private record Place(int stage, int device, Queue queue) {
     static final Comparator<Place> ORDER =
         Comparator.comparingInt(Place::stage)
@@ -43,6 +50,14 @@ record TimelineRow(int stage, int device, Queue queue, int lane, List<Timeline.E
               new Place(event.stage(), event.device(), event.queue()), _ -> new ArrayList<>())
           .add(event);
     }
+    var waits = new TreeMap<Place, List<Timeline.Wait>>(Place.ORDER);
+    for (Timeline.Wait wait : timeline.waits()) {
+      waits
+          .computeIfAbsent(
+              new Place(wait.stage(), wait.device(), Queue.COMPUTE), _ -> new ArrayList<>())
+          .add(wait);
+    }
+    waits.values().forEach(own -> own.sort(Comparator.comparingDouble(Timeline.Wait::start)));
     var rows = new ArrayList<TimelineRow>();
     places.forEach(
         (place, events) -> {
@@ -63,7 +78,13 @@ record TimelineRow(int stage, int device, Queue queue, int lane, List<Timeline.E
           }
           for (int lane = 0; lane < lanes.size(); lane++) {
             rows.add(
-                new TimelineRow(place.stage, place.device, place.queue, lane, lanes.get(lane)));
+                new TimelineRow(
+                    place.stage,
+                    place.device,
+                    place.queue,
+                    lane,
+                    lanes.get(lane),
+                    lane == 0 ? waits.getOrDefault(place, List.of()) : List.of()));
           }
         });
     return rows;

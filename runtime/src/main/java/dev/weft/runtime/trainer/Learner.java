@@ -10,6 +10,7 @@ import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.data.EvaluationWindows;
+import dev.weft.runtime.worker.RunRecord;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Map;
@@ -138,6 +139,14 @@ public sealed interface Learner extends AutoCloseable
 
   /** What a user may want to mend in how the model is split over devices, a sentence each. */
   default List<String> remarks() {
+    return List.of();
+  }
+
+  /**
+   * What the devices did in the last step: a record of each program that they ran, in order, the
+   * one that makes gradients first. Empty where steps are no programs.
+   */
+  default List<RunRecord> lastStep() {
     return List.of();
   }
 

@@ -22,6 +22,7 @@ import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.worker.LoadedProgram;
 import dev.weft.runtime.worker.Pipeline;
+import dev.weft.runtime.worker.RunRecord;
 import dev.weft.runtime.worker.ShardedBuffer;
 import dev.weft.runtime.worker.StepSource;
 import java.lang.foreign.Arena;
@@ -57,6 +58,8 @@ public final class PipelineSession implements Learner {
 
   /** The data of every micro-batch of a step, by name. */
   private final List<Map<String, MemorySegment>> staged = new ArrayList<>();
+
+  private List<RunRecord> lastStep = List.of();
 
   private PipelineSession(Session.Spec spec, PipelinePlan plan, Pipeline pipeline) {
     this.spec = spec;
@@ -232,19 +235,22 @@ public final class PipelineSession implements Learner {
     }
     Map<String, Double> facts = new HashMap<>();
     facts.put("weight", count);
-    double gradientNorm =
-        pipeline
-            .run(norm, facts(facts), Set.of(PipelineStep.NORM))
-            .of(PipelineStep.NORM)
-            .getFirst();
+    Pipeline.Watched normed = pipeline.run(norm, facts(facts), Set.of(PipelineStep.NORM));
+    double gradientNorm = normed.of(PipelineStep.NORM).getFirst();
     if (!Double.isFinite(gradientNorm)) {
       throw new NonFiniteException(number, "gradient", pipeline.firstNonFinite(train, source));
     }
     facts.put("learning_rate", learningRate);
     facts.put("step", (double) number);
     facts.put(StepGraphs.MICRO_BATCHES, (double) staged.size());
-    pipeline.run(update, facts(facts), Set.of());
+    Pipeline.Watched updated = pipeline.run(update, facts(facts), Set.of());
+    lastStep = List.of(seen.record(), normed.record(), updated.record());
     return new StepResult(sum / Math.max(1, count), gradientNorm);
+  }
+
+  @Override
+  public List<RunRecord> lastStep() {
+    return lastStep;
   }
 
   private MemorySegment input(Buffer buffer, int microBatch, long number) {

@@ -129,6 +129,7 @@ public final class Trainer implements AutoCloseable {
     long step = start.step();
     savedStep = step;
     trained = start.seconds();
+    var recorder = new StepRecorder(run.trace(), first);
     try (var metrics = run.metrics(step);
         var prefetcher = new Prefetcher(task.training(), first, 2);
         var saver = new AsyncSaver(run.checkpoints(config.keep()))) {
@@ -173,6 +174,7 @@ public final class Trainer implements AutoCloseable {
             metrics.append(json(line));
           }
           progress.logged(line);
+          recorder.record(step, session).ifPresent(progress::message);
           logged = now;
           loggedStep = step;
         }
@@ -187,6 +189,9 @@ public final class Trainer implements AutoCloseable {
             saver.await();
           }
           savedStep = step;
+        }
+        if (last) {
+          recorder.write().ifPresent(progress::message);
         }
       }
     }

@@ -15,6 +15,7 @@ import dev.weft.engine.program.Lowered;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import dev.weft.runtime.collective.CollectiveCounters;
+import dev.weft.runtime.collective.CollectiveTimes;
 import dev.weft.runtime.collective.EmbeddedTransport;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -86,6 +87,16 @@ public final class DeviceGroup implements AutoCloseable {
   /** What collectives cost a device so far. */
   public CollectiveCounters counters(int device) {
     return transport.counters(device);
+  }
+
+  /** From now on writes down when collectives are done. */
+  void startClocks() {
+    transport.startClocks();
+  }
+
+  /** When the collectives of each device were done since {@link #startClocks}; no more of them. */
+  List<CollectiveTimes> stopClocks() {
+    return transport.stopClocks();
   }
 
   /**

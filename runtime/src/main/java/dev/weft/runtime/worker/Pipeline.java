@@ -68,13 +68,13 @@ public final class Pipeline implements AutoCloseable {
    * Runs a program once.
    *
    * @param watched names of scalars to be read whenever they are made
-   * @return the scalars' values by name, in the order of micro-batches
+   * @return the scalars' values by name, in the order of micro-batches, and what happened when
    * @throws dev.weft.runtime.collective.DeviceFailedException if a device fails: the pipeline is of
    *     no more use then
    */
   public Watched run(LoadedProgram program, StepSource source, Set<String> watched) {
     var run = new ProgramRun(program, source, watched, false);
-    run.run();
+    RunRecord record = run.run();
     var values = new LinkedHashMap<String, List<Double>>();
     for (String name : watched) {
       var found = new ArrayList<Double>();
@@ -85,15 +85,16 @@ public final class Pipeline implements AutoCloseable {
       }
       values.put(name, List.copyOf(found));
     }
-    return new Watched(values);
+    return new Watched(values, record);
   }
 
   /**
    * Scalars that a run made.
    *
    * @param values by name, in the order of micro-batches
+   * @param record what happened when
    */
-  public record Watched(Map<String, List<Double>> values) {
+  public record Watched(Map<String, List<Double>> values, RunRecord record) {
     /** The values of that name; empty if it was not watched. */
     public List<Double> of(String name) {
       return values.getOrDefault(name, List.of());

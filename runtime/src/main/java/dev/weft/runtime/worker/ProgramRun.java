@@ -9,6 +9,7 @@ import dev.weft.core.program.Step;
 import dev.weft.core.program.Transfers;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Literals;
+import dev.weft.runtime.collective.CollectiveTimes;
 import dev.weft.runtime.collective.DeviceFailedException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -33,6 +34,7 @@ final class ProgramRun {
   private final Set<String> watched;
   private final boolean diagnosing;
   private final StepEvents events;
+  private final StepTimes times;
   private final Map<Seen, Double> seen = new ConcurrentHashMap<>();
   private final Map<Transfers.At, String> nonFinite = new ConcurrentHashMap<>();
 
@@ -50,23 +52,33 @@ final class ProgramRun {
     this.diagnosing = diagnosing;
     List<StageProgram> stages = program.program().stages();
     int[][] parts = new int[stages.size()][];
+    int[] devicesOf = new int[stages.size()];
+    int[] stepsOf = new int[stages.size()];
     for (int stage = 0; stage < parts.length; stage++) {
       StageProgram own = stages.get(stage);
       int devices = own.mesh().size();
+      devicesOf[stage] = devices;
+      stepsOf[stage] = own.steps().size();
       parts[stage] =
           own.steps().stream().mapToInt(s -> s instanceof Step.Run ? devices : 1).toArray();
     }
     events = new StepEvents(parts);
+    times = new StepTimes(stepsOf, devicesOf);
   }
 
   /**
    * Runs, and waits for the end on all devices.
    *
+   * @return what happened when
    * @throws dev.weft.runtime.collective.DeviceFailedException if a device fails
    */
-  void run() {
+  RunRecord run() {
+    long begin = System.nanoTime();
     var threads = new ArrayList<Thread>();
     int stages = program.program().stages().size();
+    for (int stage = 0; stage < stages; stage++) {
+      program.stage(stage).group().startClocks();
+    }
     for (int stage = 0; stage < stages; stage++) {
       int own = stage;
       for (Queue queue : Queue.values()) {
@@ -86,12 +98,17 @@ final class ProgramRun {
     for (Thread thread : threads) {
       join(thread);
     }
+    var collectives = new ArrayList<List<CollectiveTimes>>();
+    for (int stage = 0; stage < stages; stage++) {
+      collectives.add(program.stage(stage).group().stopClocks());
+    }
     Throwable failure = events.failure();
     if (failure instanceof RuntimeException e) {
       throw e;
     } else if (failure instanceof Error e) {
       throw e;
     }
+    return new RunRecord(program.program(), times, collectives, begin);
   }
 
   private static void join(Thread thread) {
@@ -120,7 +137,7 @@ final class ProgramRun {
         if (steps.get(i) instanceof Step.Run run) {
           var at = new Transfers.At(stage, i);
           events.await(stage, run.awaits());
-          events.begin(at, System.nanoTime());
+          times.begin(at, device, System.nanoTime());
           GroupProgram group = Objects.requireNonNull(loaded.program(i));
           if (diagnosing) {
             Optional<String> first = group.on(device).firstNonFinite();
@@ -131,7 +148,8 @@ final class ProgramRun {
           if (device == 0) {
             watch(loaded, run);
           }
-          events.end(at, System.nanoTime());
+          times.end(at, device, System.nanoTime());
+          events.end(at);
         }
       }
     } catch (StepEvents.RunStoppedException _) {
@@ -186,23 +204,21 @@ final class ProgramRun {
     LoadedStage loaded = program.stage(at.stage());
     switch (step) {
       case Step.Feed feed -> {
-        events.begin(at, System.nanoTime());
+        long begin = System.nanoTime();
         feed(loaded, feed);
-        events.end(at, System.nanoTime());
+        times.all(at, begin, System.nanoTime());
+        events.end(at);
       }
       case Step.Send _ -> {
-        events.begin(at, System.nanoTime());
         events.post(at);
         events.await(at.stage(), List.of(at.step()));
       }
       case Step.Receive receive -> {
         Transfers.At sender = program.sender(at.stage(), at.step());
         events.awaitPosted(sender);
-        events.begin(at, System.nanoTime());
-        receive(loaded, receive, sender);
-        long now = System.nanoTime();
-        events.end(at, now);
-        events.end(sender, now);
+        receive(loaded, receive, at, sender);
+        events.end(at);
+        events.end(sender);
       }
       case Step.Run _ -> throw new IllegalStateException("a run belongs to the compute queue");
     }
@@ -221,14 +237,21 @@ final class ProgramRun {
     }
   }
 
-  private void receive(LoadedStage loaded, Step.Receive receive, Transfers.At sender) {
+  private void receive(
+      LoadedStage loaded, Step.Receive receive, Transfers.At at, Transfers.At sender) {
     LoadedStage other = program.stage(sender.stage());
     Step.Send send = (Step.Send) other.stage().steps().get(sender.step());
     ShardedBuffer from = other.tensor(send.buffer(), send.slot());
     ShardedBuffer to = loaded.tensor(receive.buffer(), receive.slot());
     for (int device = 0; device < loaded.group().size(); device++) {
       MemorySegment target = to.on(device).segment();
+      long begin = System.nanoTime();
       MemorySegment.copy(from.on(device).segment(), 0, target, 0, target.byteSize());
+      long end = System.nanoTime();
+      for (Transfers.At side : List.of(at, sender)) {
+        times.begin(side, device, begin);
+        times.end(side, device, end);
+      }
     }
   }
 
@@ -258,11 +281,7 @@ final class ProgramRun {
   /** The origin of the first op, by time, whose result was not finite. */
   Optional<String> firstNonFinite() {
     return nonFinite.entrySet().stream()
-        .min(Comparator.comparingLong(e -> events.began(e.getKey())))
+        .min(Comparator.comparingLong(e -> times.began(e.getKey())))
         .map(Map.Entry::getValue);
-  }
-
-  StepEvents events() {
-    return events;
   }
 }

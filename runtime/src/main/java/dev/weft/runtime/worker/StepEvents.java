@@ -5,16 +5,14 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What has happened in one run of a program: which steps have begun and which have ended, on all
- * stages, and when. Whoever waits is woken by a failure too.
+ * What has happened in one run of a program: which steps are posted and which have ended, on all
+ * stages. Whoever waits is woken by a failure too.
  */
 final class StepEvents {
   /** A step ends when as many have ended it as there are devices in its stage, or one thread. */
   private final int[][] parts;
 
   private final boolean[][] posted;
-  private final long[][] began;
-  private final long[][] ended;
   private @Nullable Throwable failure;
 
   /**
@@ -25,12 +23,8 @@ final class StepEvents {
   StepEvents(int[][] parts) {
     this.parts = parts;
     posted = new boolean[parts.length][];
-    began = new long[parts.length][];
-    ended = new long[parts.length][];
     for (int stage = 0; stage < parts.length; stage++) {
       posted[stage] = new boolean[parts[stage].length];
-      began[stage] = new long[parts[stage].length];
-      ended[stage] = new long[parts[stage].length];
     }
   }
 
@@ -61,15 +55,8 @@ final class StepEvents {
     notifyAll();
   }
 
-  synchronized void begin(Transfers.At at, long now) {
-    if (began[at.stage()][at.step()] == 0) {
-      began[at.stage()][at.step()] = now;
-    }
-  }
-
-  synchronized void end(Transfers.At at, long now) {
+  synchronized void end(Transfers.At at) {
     if (--parts[at.stage()][at.step()] == 0) {
-      ended[at.stage()][at.step()] = now;
       notifyAll();
     }
   }
@@ -96,16 +83,6 @@ final class StepEvents {
   /** What failed first. */
   synchronized @Nullable Throwable failure() {
     return failure;
-  }
-
-  /** When a step began, by {@link System#nanoTime}. */
-  synchronized long began(Transfers.At at) {
-    return began[at.stage()][at.step()];
-  }
-
-  /** When a step ended. */
-  synchronized long ended(Transfers.At at) {
-    return ended[at.stage()][at.step()];
   }
 
   private void sleep() {
