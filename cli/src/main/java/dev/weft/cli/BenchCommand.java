@@ -8,7 +8,6 @@ import dev.weft.engine.program.CallTime;
 import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.trainer.Learner;
 import dev.weft.runtime.trainer.Machine;
-import dev.weft.runtime.trainer.MeshSession;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.BufferedReader;
@@ -75,7 +74,6 @@ final class BenchCommand implements Runnable {
       description = "Times training steps on random data.")
   static final class StepCommand implements Callable<Integer> {
     private static final int WARMUP = 2;
-    private static final CollectiveCounters NONE = new CollectiveCounters(0, 0, 0, 0, 0);
 
     @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
@@ -97,7 +95,7 @@ final class BenchCommand implements Runnable {
         throw new UserException(
             "--profile tells of one device: leave it or --stages, --mesh and --devices out");
       }
-      try (Learner session = Learner.open(config)) {
+      try (Session session = Session.open(config)) {
         session.initialize();
         SplittableRandom random = new SplittableRandom(config.seed());
         for (int step = 1; step <= WARMUP; step++) {
@@ -137,15 +135,14 @@ final class BenchCommand implements Runnable {
       }
     }
 
-    private void measure(Learner session, TrainConfig config, SplittableRandom random) {
+    private void measure(Session session, TrainConfig config, SplittableRandom random) {
       // The default of --steps is for training; a dozen tell the cost.
       int steps =
           spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
-      if (profile && session instanceof Session alone) {
-        alone.startProfile();
+      if (profile) {
+        session.startProfile();
       }
-      CollectiveCounters before =
-          session instanceof MeshSession mesh ? mesh.group().counters(0) : NONE;
+      CollectiveCounters before = session.collectives();
       double[] seconds = new double[steps];
       long faults = Machine.pageFaults();
       for (int i = 0; i < steps; i++) {
@@ -167,8 +164,8 @@ final class BenchCommand implements Runnable {
       result.put("predicted_device_bytes", session.predictedPeak().count());
       result.put("resident_bytes", Machine.resident().count());
       result.put("page_faults_per_step", faultsPerStep);
-      if (session instanceof MeshSession mesh) {
-        CollectiveCounters spent = mesh.group().counters(0).minus(before);
+      if (config.pipelinePlan().mesh().size() > 1) {
+        CollectiveCounters spent = session.collectives().minus(before);
         result.put("collective_seconds_per_step", spent.underWayNanos() * 1e-9 / steps);
         result.put("exposed_seconds_per_step", spent.exposedNanos() * 1e-9 / steps);
         result.put("collective_bytes_per_step", spent.bytesSent() / steps);
@@ -180,8 +177,8 @@ final class BenchCommand implements Runnable {
             .properties()
             .forEach(entry -> System.out.printf("%-24s %s%n", entry.getKey(), entry.getValue()));
       }
-      if (profile && session instanceof Session alone) {
-        print(alone.profile(), "step", steps);
+      if (profile) {
+        print(session.profile(), "step", steps);
       }
     }
 

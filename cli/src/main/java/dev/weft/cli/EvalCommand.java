@@ -46,7 +46,7 @@ final class EvalCommand implements Callable<Integer> {
             config.microBatchRows(),
             TokenModel.IGNORED);
     try (Checkpoint checkpoint = Runs.checkpoint(run);
-        Session session = Session.open(config)) {
+        Session session = Session.open(Session.spec(config))) {
       session.restore(checkpoint, false);
       double loss = session.evaluate(windows);
       if (format == Format.JSON) {

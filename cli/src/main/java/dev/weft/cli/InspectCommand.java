@@ -34,8 +34,13 @@ final class InspectCommand implements Runnable {
     spec.commandLine().usage(spec.commandLine().getOut());
   }
 
-  private static Session open(CommandLine.Model.CommandSpec spec) {
-    return Session.open(ConfigOptions.read(spec.commandLine()));
+  private static StepGraphs graphs(Session.Spec trained) {
+    return StepGraphs.of(
+        trained.model(),
+        trained.data(),
+        trained.parameterType(),
+        trained.optimizer(),
+        trained.clip());
   }
 
   /** {@code weft inspect graph}. */
@@ -51,14 +56,7 @@ final class InspectCommand implements Runnable {
     public Integer call() {
       TrainConfig config = ConfigOptions.read(spec.commandLine());
       Session.Spec trained = Session.spec(config);
-      StepGraphs graphs =
-          StepGraphs.of(
-              trained.model(),
-              trained.data(),
-              trained.parameterType(),
-              trained.optimizer(),
-              trained.clip());
-      System.out.println(GraphText.print(graphs.micro()));
+      System.out.println(GraphText.print(graphs(trained).micro()));
       return 0;
     }
   }
@@ -73,16 +71,15 @@ final class InspectCommand implements Runnable {
 
     @Override
     public Integer call() {
-      try (Session session = open(spec)) {
-        long count = 0;
-        for (Parameter parameter : session.graphs().parameters()) {
-          for (String name : parameter.sliceNames()) {
-            System.out.printf("%-32s %s%n", name, parameter.sliceType());
-          }
-          count += parameter.averaged() ? 0 : parameter.type().elements();
+      long count = 0;
+      Session.Spec trained = Session.spec(ConfigOptions.read(spec.commandLine()));
+      for (Parameter parameter : graphs(trained).parameters()) {
+        for (String name : parameter.sliceNames()) {
+          System.out.printf("%-32s %s%n", name, parameter.sliceType());
         }
-        System.out.printf(Locale.ROOT, "%,d parameters%n", count);
+        count += parameter.averaged() ? 0 : parameter.type().elements();
       }
+      System.out.printf(Locale.ROOT, "%,d parameters%n", count);
       return 0;
     }
   }
@@ -97,9 +94,10 @@ final class InspectCommand implements Runnable {
 
     @Override
     public Integer call() {
-      try (Session session = open(spec)) {
+      Session.Spec trained = Session.spec(ConfigOptions.read(spec.commandLine()));
+      try (Session session = Session.open(trained)) {
         Map<String, Cost> costs = new TreeMap<>();
-        add(session.graphs().micro(), 1, costs);
+        add(graphs(trained).micro(), 1, costs);
         System.out.printf("%-36s %12s %12s%n", "op", "GFLOP", "MB");
         Cost total = Cost.NONE;
         for (Map.Entry<String, Cost> entry : costs.entrySet()) {

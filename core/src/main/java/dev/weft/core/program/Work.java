@@ -11,6 +11,8 @@ public enum Work {
   INPUT_GRADIENT("I"),
   /** The rest of the backward: gradients of parameters only. */
   WEIGHT_GRADIENT("W"),
+  /** Forward and backward of a model that is not cut, in one. */
+  MICRO_BATCH("M"),
   /** Once per step: clears accumulators, folds gradients, updates. */
   STEP("S");
 

@@ -88,7 +88,7 @@ public final class EqualStages {
           departure(cotangent(piece - 1), piece - 1, action);
         }
         case WEIGHT_GRADIENT -> run(action, List.of());
-        case STEP -> throw new IllegalStateException("an order has no steps");
+        case MICRO_BATCH, STEP -> throw new IllegalStateException("an order has neither");
       }
     }
     return new StageProgram(

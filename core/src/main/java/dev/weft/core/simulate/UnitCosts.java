@@ -38,10 +38,17 @@ public record UnitCosts(Map<Work, Double> work, List<Double> recomputed, int sta
     if (fragment.work() == Work.STEP) {
       return new Duration(0, 0);
     }
-    double all = work.getOrDefault(fragment.work(), 0.0);
+    double all =
+        fragment.work() == Work.MICRO_BATCH
+            ? cost(Work.FORWARD) + cost(Work.BACKWARD)
+            : cost(fragment.work());
     int piece = fragment.chunk() * stages + stage.stage();
     double share = fragment.work() == Work.RECOMPUTE ? recomputed.get(piece) : 1;
     return new Duration(all * share * stages / recomputed.size(), 0);
+  }
+
+  private double cost(Work kind) {
+    return work.getOrDefault(kind, 0.0);
   }
 
   @Override
@@ -58,7 +65,7 @@ public record UnitCosts(Map<Work, Double> work, List<Double> recomputed, int sta
   public static Map<Work, Double> parse(String text) {
     Map<String, Work> letters = new HashMap<>();
     for (Work kind : Work.values()) {
-      if (kind != Work.STEP) {
+      if (kind != Work.STEP && kind != Work.MICRO_BATCH) {
         letters.put(kind.letter(), kind);
       }
     }

@@ -95,7 +95,7 @@ public record OrderClock(Order order, Map<Place, Double> ends) {
         }
       }
       case WEIGHT_GRADIENT -> needs.add(new Place(Work.INPUT_GRADIENT, microBatch, piece));
-      case STEP -> throw new IllegalArgumentException("orders have no steps");
+      case MICRO_BATCH, STEP -> throw new IllegalArgumentException("orders have no steps");
     }
     return needs;
   }

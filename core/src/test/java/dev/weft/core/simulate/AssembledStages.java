@@ -76,7 +76,7 @@ final class AssembledStages {
                 builder.add(new Add(), List.of(kept, cotangent), List.of(name)).getFirst());
           }
         }
-        case STEP -> throw new IllegalStateException("an order has no steps");
+        case MICRO_BATCH, STEP -> throw new IllegalStateException("an order has no steps");
       }
       graphs.put(work, builder.build());
     }

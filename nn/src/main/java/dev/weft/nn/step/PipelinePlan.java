@@ -3,6 +3,7 @@ package dev.weft.nn.step;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.program.RecomputeTiming;
 import dev.weft.core.schedule.Schedule;
+import dev.weft.core.schedule.Schedules;
 import dev.weft.core.simulate.CostModel;
 import dev.weft.core.simulate.CountedCosts;
 import dev.weft.core.stage.Recomputation;
@@ -53,6 +54,19 @@ public record PipelinePlan(
         timing,
         StageCut.COUNTED,
         new CountedCosts());
+  }
+
+  /** One device that keeps all for its backward. */
+  public static PipelinePlan alone(int microBatches) {
+    return new PipelinePlan(
+        1,
+        1,
+        Mesh.SINGLE,
+        0,
+        microBatches,
+        Schedules.named("1f1b"),
+        _ -> new Recomputation.None(),
+        RecomputeTiming.EARLY);
   }
 
   /** The same with other recomputation. */

@@ -36,9 +36,11 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A training step as programs for stages of devices. After {@code train} the gradients of all
@@ -111,17 +113,29 @@ public record PipelineStep(
     String weight = traced.graph().outputValues().get(1).name();
     Cutting cutting = Cutting.of(traced);
     List<Piece> pieces = cutting.at(plan.cut().starts(cutting, plan));
-    Map<String, Layout> kept = kept(model, data, dtype, optimizer, clip, plan);
-    kept = ofPieces(kept, pieces, optimizer);
-    List<Fragments> fragments = fragments(pieces, loss, plan, kept, plan.microBatches() > 1);
-    List<Fragments> firsts =
-        plan.microBatches() > 1 ? fragments(pieces, loss, plan, kept, false) : List.of();
-    List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
-    var remarks = new LinkedHashSet<String>();
-    Order order = order(graphs, plan, data.keySet(), remarks);
+    requireUsed(model, data, dtype, plan.mesh());
+    boolean isWhole = isWhole(plan);
+    @Nullable StepGraphs graphs =
+        plan.mesh().size() > 1 || isWhole
+            ? StepGraphs.of(model, data, dtype, optimizer, clip, prepared)
+            : null;
+    Map<String, Layout> kept =
+        graphs == null || plan.mesh().size() == 1
+            ? Map.of()
+            : ofPieces(ShardedStep.kept(graphs, plan.mesh(), plan.zero()), pieces, optimizer);
     List<List<Parameter>> held = held(pieces, plan);
-    Program train = Assembly.of(graphs, order, data.keySet()).program("train");
-    var ends = new StepEnds(train, held, plan.mesh(), kept, optimizer, clip);
+    var remarks = new LinkedHashSet<String>();
+    Program train;
+    List<Map<String, StepEnds.Gradient>> gradients;
+    if (graphs != null && isWhole) {
+      WholeModel whole = whole(graphs, plan, kept, remarks);
+      train = whole.train(loss, weight);
+      gradients = List.of(whole.gradients());
+    } else {
+      train = train(pieces, loss, plan, kept, data.keySet(), remarks);
+      gradients = gradients(train, held);
+    }
+    var ends = new StepEnds(gradients, held, plan.mesh(), kept, optimizer, clip);
     StepGraphs.Evaluation evaluation = StepGraphs.evaluation(model, data, dtype, prepared);
     Program evaluate = evaluate(evaluation.traced(), pieces, plan, kept, data.keySet());
     return new PipelineStep(
@@ -138,24 +152,64 @@ public record PipelineStep(
         List.copyOf(remarks));
   }
 
-  /** How parameters, slots and folded gradients lie on a stage's mesh, by name. */
-  private static Map<String, Layout> kept(
-      StepGraphs.Model model,
-      Map<String, TensorType> data,
-      DataType dtype,
-      Optimizer optimizer,
-      double clip,
-      PipelinePlan plan) {
-    Mesh mesh = plan.mesh();
-    if (mesh.size() == 1) {
-      return Map.of();
-    }
-    StepGraphs graphs = StepGraphs.of(model, data, dtype, optimizer, clip);
-    MeshCheck.requireUsed(mesh, MeshCheck.axesInUse(graphs.micro()));
-    return ShardedStep.kept(graphs, mesh, plan.zero());
+  /** Whether forward and backward can run as one: nothing is cut, nothing made again. */
+  private static boolean isWhole(PipelinePlan plan) {
+    return plan.pieces() == 1 && recomputation(plan, 0) instanceof Recomputation.None;
   }
 
-  /** The same for the parts of parameters that pieces have. */
+  private static WholeModel whole(
+      StepGraphs graphs, PipelinePlan plan, Map<String, Layout> kept, Set<String> remarks) {
+    if (plan.mesh().size() == 1) {
+      return WholeModel.alone(graphs, plan.mesh(), plan.microBatches());
+    }
+    List<ShardedStep.Pass> passes =
+        ShardedStep.passes(graphs, plan.mesh(), plan.zero(), plan.microBatches(), kept);
+    passes.forEach(pass -> remarks.addAll(pass.half().partitioned().remarks()));
+    return WholeModel.of(graphs, plan.mesh(), passes);
+  }
+
+  private static Program train(
+      List<Piece> pieces,
+      String loss,
+      PipelinePlan plan,
+      Map<String, Layout> kept,
+      Set<String> data,
+      Set<String> remarks) {
+    List<Fragments> fragments = fragments(pieces, loss, plan, kept, plan.microBatches() > 1);
+    List<Fragments> firsts =
+        plan.microBatches() > 1 ? fragments(pieces, loss, plan, kept, false) : List.of();
+    List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
+    Order order = order(graphs, plan, data, remarks);
+    return Assembly.of(graphs, order, data).program("train");
+  }
+
+  /** Where stages leave the gradients of what they hold: in accumulators. */
+  private static List<Map<String, StepEnds.Gradient>> gradients(
+      Program train, List<List<Parameter>> held) {
+    var gradients = new ArrayList<Map<String, StepEnds.Gradient>>();
+    for (int stage = 0; stage < held.size(); stage++) {
+      Map<String, Layout> layouts = new HashMap<>();
+      train.stages().get(stage).buffers().forEach(b -> layouts.put(b.name(), b.layout()));
+      Map<String, StepEnds.Gradient> own = new HashMap<>();
+      for (Parameter parameter : held.get(stage)) {
+        String sum = parameter.key() + ".sum";
+        own.put(
+            parameter.key(), new StepEnds.Gradient(sum, Objects.requireNonNull(layouts.get(sum))));
+      }
+      gradients.add(own);
+    }
+    return gradients;
+  }
+
+  private static void requireUsed(
+      StepGraphs.Model model, Map<String, TensorType> data, DataType dtype, Mesh mesh) {
+    if (!mesh.equals(Mesh.SINGLE)) {
+      Traced annotated = StepGraphs.forward(model, data, dtype, UnaryOperator.identity());
+      MeshCheck.requireUsed(mesh, MeshCheck.axesInUse(annotated.graph()));
+    }
+  }
+
+  /** How things lie by name, the parts of parameters that pieces have included. */
   private static Map<String, Layout> ofPieces(
       Map<String, Layout> kept, List<Piece> pieces, Optimizer optimizer) {
     var endings = new ArrayList<>(List.of("", ".sum"));
@@ -200,20 +254,26 @@ public record PipelineStep(
     return fragments;
   }
 
+  private static Setting setting(PipelinePlan plan) {
+    return Setting.of(plan.stages(), plan.microBatches()).withChunks(plan.chunks());
+  }
+
+  /** What a piece makes again, if the schedule has it do so. */
+  private static Recomputation recomputation(PipelinePlan plan, int piece) {
+    return plan.schedule().mayRecompute(setting(plan), piece)
+        ? plan.recomputation().apply(piece)
+        : new Recomputation.None();
+  }
+
   private static List<PieceGraphs> graphs(
       List<Fragments> fragments, List<Fragments> firsts, PipelinePlan plan) {
-    Schedule schedule = plan.schedule();
-    Setting setting = Setting.of(plan.stages(), plan.microBatches()).withChunks(plan.chunks());
     boolean split =
-        schedule.order(setting).stages().stream()
+        plan.schedule().order(setting(plan)).stages().stream()
             .flatMap(List::stream)
             .anyMatch(action -> action.work() == Work.INPUT_GRADIENT);
     var graphs = new ArrayList<PieceGraphs>();
     for (int piece = 0; piece < fragments.size(); piece++) {
-      Recomputation recomputation =
-          schedule.mayRecompute(setting, piece)
-              ? plan.recomputation().apply(piece)
-              : new Recomputation.None();
+      Recomputation recomputation = recomputation(plan, piece);
       ToDoubleFunction<Node> cost = node -> node.cost().flops() + node.cost().bytes();
       PieceGraphs own = fragments.get(piece).graphs(recomputation, split, cost);
       graphs.add(

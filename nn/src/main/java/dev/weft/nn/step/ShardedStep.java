@@ -124,7 +124,12 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
         evaluate);
   }
 
-  private static List<Pass> passes(
+  /**
+   * What runs for micro-batches.
+   *
+   * @param kept see {@link #kept}
+   */
+  static List<Pass> passes(
       StepGraphs graphs, Mesh mesh, int zero, int microBatches, Map<String, Layout> kept) {
     Map<Integer, Layout> folded = new HashMap<>();
     Set<Integer> all = new HashSet<>();
@@ -143,6 +148,13 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
       added.put(
           graphs.parameters().get(i).name() + ".sum",
           first.partitioned().outputs().get(GRADIENTS + i));
+    }
+    // A micro-batch lies alike for all passes.
+    for (int i = 0; i < graphs.micro().inputs().size(); i++) {
+      Graph.Input input = graphs.micro().inputs().get(i);
+      if (input.kind() == Graph.Kind.DATA) {
+        added.put(input.value().name(), first.partitioned().inputs().get(i));
+      }
     }
     var passes = new ArrayList<>(List.of(new Pass(first, 1)));
     if (microBatches > 2) {

@@ -13,7 +13,6 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.GlobalNorm;
 import dev.weft.core.op.Tensor;
-import dev.weft.core.program.Buffer;
 import dev.weft.core.program.Program;
 import dev.weft.core.trace.Parameter;
 import dev.weft.nn.optimizer.Optimizer;
@@ -29,7 +28,14 @@ final class StepEnds {
   private static final String SUM = ".sum";
   private static final String DIVISOR = "divisor";
 
-  private final Program train;
+  /**
+   * Where a stage's gradient of a parameter lies when all micro-batches have run.
+   *
+   * @param name of the buffer
+   */
+  record Gradient(String name, Layout layout) {}
+
+  private final List<Map<String, Gradient>> gradients;
   private final List<List<Parameter>> stages;
   private final Mesh mesh;
   private final Map<String, Layout> layouts;
@@ -37,19 +43,20 @@ final class StepEnds {
   private final double clip;
 
   /**
-   * For a program that leaves gradients in accumulators.
+   * For a program that leaves gradients in memory that is kept.
    *
+   * @param gradients of each stage, by the parameters' keys
    * @param stages the parameters of each
    * @param layouts of parameters, slots and folded gradients, by name; what is missing is whole
    */
   StepEnds(
-      Program train,
+      List<Map<String, Gradient>> gradients,
       List<List<Parameter>> stages,
       Mesh mesh,
       Map<String, Layout> layouts,
       Optimizer optimizer,
       double clip) {
-    this.train = train;
+    this.gradients = gradients;
     this.stages = stages;
     this.mesh = mesh;
     this.layouts = layouts;
@@ -91,21 +98,16 @@ final class StepEnds {
     return layouts.getOrDefault(name, Layout.whole(type.rank()));
   }
 
-  /** How the gradient of a parameter is accumulated on a stage. */
-  private Layout accumulated(int stage, Parameter parameter) {
-    String name = parameter.key() + SUM;
-    return train.stages().get(stage).buffers().stream()
-        .filter(buffer -> buffer.name().equals(name))
-        .map(Buffer::layout)
-        .findFirst()
-        .orElseThrow();
+  /** Where the gradient of a parameter lies on a stage. */
+  private Gradient accumulated(int stage, Parameter parameter) {
+    return Objects.requireNonNull(gradients.get(stage).get(parameter.key()), parameter.key());
   }
 
   /** The name under which the folded gradient of an owned parameter lies. */
   private String gradient(int stage, Parameter parameter) {
-    String sum = parameter.key() + SUM;
-    boolean folded = accumulated(stage, parameter).equals(layout(sum, parameter.type()));
-    return folded ? sum : parameter.key() + ".gradient";
+    Gradient own = accumulated(stage, parameter);
+    boolean folded = own.layout().equals(layout(parameter.key() + SUM, parameter.type()));
+    return folded ? own.name() : parameter.key() + ".gradient";
   }
 
   /**
@@ -183,12 +185,13 @@ final class StepEnds {
     Map<String, Layout> results = new LinkedHashMap<>();
     for (Parameter parameter : stages.get(stage)) {
       boolean owned = PipelineStep.owner(stages, parameter) == stage;
+      Gradient own = accumulated(stage, parameter);
       String sum = parameter.key() + SUM;
       String name = owned ? gradient(stage, parameter) : sum + ".of." + stage;
-      if (!name.equals(sum)) {
-        Value value = builder.input(sum, parameter.type(), Graph.Kind.STATE);
+      if (!name.equals(own.name())) {
+        Value value = builder.input(own.name(), parameter.type(), Graph.Kind.STATE);
         builder.output(value);
-        given.put(sum, accumulated(stage, parameter));
+        given.put(own.name(), own.layout());
         results.put(name, layout(sum, parameter.type()));
       }
     }

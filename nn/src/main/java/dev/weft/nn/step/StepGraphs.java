@@ -99,7 +99,7 @@ public record StepGraphs(
     return of(model, data, dtype, optimizer, clip, Shard::erase);
   }
 
-  private static StepGraphs of(
+  static StepGraphs of(
       Model model,
       Map<String, TensorType> data,
       DataType dtype,

@@ -19,12 +19,8 @@ import java.util.SequencedMap;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
 
-/**
- * A model with its optimizer, on one device or on all devices of a mesh: computes steps, evaluates,
- * saves and restores.
- */
-public sealed interface Learner extends AutoCloseable
-    permits Session, MeshSession, PipelineSession {
+/** A model with its optimizer, on devices: computes steps, evaluates, saves and restores. */
+public interface Learner extends AutoCloseable {
   /** The name of the mean loss among what is measured. */
   String LOSS = "loss";
 
@@ -49,12 +45,7 @@ public sealed interface Learner extends AutoCloseable
    */
   static Learner open(TrainConfig config, Map<String, Route> routes) {
     requireNoPadding(config);
-    if (config.stages() > 1 || config.chunks() > 1) {
-      return PipelineSession.open(config, routes);
-    }
-    return config.devices() <= 1 && config.mesh().isEmpty()
-        ? Session.open(config, routes)
-        : MeshSession.open(config, routes);
+    return Session.open(config, routes);
   }
 
   /** Refuses rows that do not count where statistics are made over the rows of a micro-batch. */

@@ -2,39 +2,52 @@ package dev.weft.runtime.trainer;
 
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
-import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
-import dev.weft.core.graph.Value;
-import dev.weft.core.trace.Parameter;
+import dev.weft.core.program.Buffer;
+import dev.weft.core.program.Pool;
+import dev.weft.core.program.Program;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.stage.Recomputation;
+import dev.weft.engine.buffer.OutOfDeviceMemoryException;
+import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.device.Device;
-import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.CallTime;
-import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
-import dev.weft.nn.step.Initialization;
+import dev.weft.nn.step.PipelinePlan;
+import dev.weft.nn.step.PipelineStep;
 import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
-import dev.weft.runtime.checkpoint.Safetensors;
 import dev.weft.runtime.checkpoint.TensorData;
+import dev.weft.runtime.collective.CollectiveCounters;
+import dev.weft.runtime.worker.LoadedProgram;
+import dev.weft.runtime.worker.Pipeline;
+import dev.weft.runtime.worker.RunRecord;
+import dev.weft.runtime.worker.StepSource;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
-import java.util.function.IntConsumer;
+import java.util.Set;
 import java.util.function.IntFunction;
-import org.jspecify.annotations.Nullable;
 
-/** A model on a device with its optimizer: computes steps, evaluates, saves and restores. */
+/**
+ * A model with its optimizer on devices of this process, one or many: micro-batches flow through
+ * stages, of which there may be one, as the programs of {@link PipelineStep} say.
+ */
 public final class Session implements Learner {
   /**
    * What a session trains.
@@ -60,65 +73,103 @@ public final class Session implements Learner {
       Bytes budget) {}
 
   private final Spec spec;
-  private final Device device;
-  private final StepGraphs graphs;
-  private final Optimizer optimizer;
-  private final Map<String, DeviceBuffer> buffers = new HashMap<>();
-  private final Executable micro;
-  private final @Nullable Executable microNext;
-  private final Executable norm;
-  private final Executable update;
-  private final Executable evaluate;
-  private final DeviceBuffer weight;
+  private final PipelineStep step;
+  private final Pipeline pipeline;
+  private final LoadedProgram train;
+  private final LoadedProgram norm;
+  private final LoadedProgram update;
+  private final LoadedProgram evaluate;
+  private final Weights weights;
   private final Bytes predictedPeak;
 
-  private Session(Spec spec, Device device) {
+  /** The data of every micro-batch of a step, by name. */
+  private final List<Map<String, MemorySegment>> staged = new ArrayList<>();
+
+  private List<RunRecord> lastStep = List.of();
+
+  private Session(Spec spec, PipelinePlan plan, Pipeline pipeline) {
     this.spec = spec;
-    this.device = device;
-    this.optimizer = spec.optimizer();
-    this.graphs =
-        StepGraphs.forOneDevice(
-            spec.model(), spec.data(), spec.parameterType(), optimizer, spec.clip());
-    for (Parameter parameter : graphs.parameters()) {
-      allocate(parameter.name(), parameter.type());
-      for (String slot : optimizer.slots(parameter)) {
-        allocate(parameter.name() + "." + slot, parameter.type());
-      }
+    this.pipeline = pipeline;
+    this.step =
+        PipelineStep.of(
+            spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
+    requireRoom();
+    this.train = pipeline.load(step.train());
+    this.norm = pipeline.load(step.norm());
+    this.update = pipeline.load(step.update());
+    this.evaluate = pipeline.load(step.evaluate());
+    this.weights = new Weights(step, pipeline, spec.optimizer());
+    for (int i = 0; i < plan.microBatches(); i++) {
+      Map<String, MemorySegment> data = new HashMap<>();
+      spec.data()
+          .forEach((name, type) -> data.put(name, Arena.ofAuto().allocate(type.bytes(), 64)));
+      staged.add(data);
     }
-    spec.data().forEach(this::allocate);
-    for (String fact : List.of("seed", "step", "row")) {
-      allocate("fact." + fact, TensorType.scalar(DataType.I64));
-    }
-    for (String fact :
-        List.of("learning_rate", "step", "divisor", "weight", StepGraphs.MICRO_BATCHES)) {
-      allocate(fact, TensorType.scalar(DataType.F32));
-    }
-    this.weight = buffer("weight");
-    this.micro = load(graphs.micro());
-    for (int i = 0; i < graphs.parameters().size(); i++) {
-      buffers.put(graphs.parameters().get(i).name() + ".sum", micro.output(2 + i));
-    }
-    this.microNext = spec.microBatches() > 1 ? load(graphs.microNext()) : null;
-    this.norm = load(graphs.norm());
-    buffers.put("divisor", norm.output(1));
-    this.update = load(graphs.update());
-    this.evaluate = load(graphs.evaluate());
-    this.predictedPeak = device.predictedPeak();
-    device.reserve();
+    this.predictedPeak = Bytes.of(pipeline.most(device -> device.predictedPeak().count()));
+    pipeline.forEach(Device::reserve);
   }
 
-  /** The session of a token model's configuration. */
+  /**
+   * The session of a configuration, on the devices that it names.
+   *
+   * @throws UserException if the model cannot be cut so, the schedule cannot run so, mesh and
+   *     devices do not go together, or the model's annotations do not know an axis of the mesh
+   */
   public static Session open(TrainConfig config) {
     return open(config, Map.of());
   }
 
   /**
-   * The session of a token model's configuration.
+   * The session of a configuration, on the devices that it names.
    *
    * @param routes of ops as a run before had them; others are chosen by measurement
    */
   static Session open(TrainConfig config, Map<String, Route> routes) {
-    return open(spec(config), Machine.routes(routes));
+    Spec spec = spec(config);
+    PipelinePlan plan = config.pipelinePlan();
+    Routes known = Machine.routes(routes);
+    return config.recompute().equals(Recompute.AUTO)
+        ? fitted(spec, plan, config.bucket(), known)
+        : open(spec, plan, config.bucket(), known);
+  }
+
+  /**
+   * The session whose stages keep as much for the backward as their memory allows: opened with
+   * everything made again, it tells what is left.
+   */
+  private static Session fitted(Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
+    long budget = spec.budget().count() / (plan.stages() * plan.mesh().size());
+    long[] left = new long[plan.stages()];
+    try (Session full = open(spec, plan, bucket, routes)) {
+      for (int stage = 0; stage < left.length; stage++) {
+        long predicted = full.pipeline.group(stage).device(0).predictedPeak().count();
+        left[stage] = Math.max(0, budget - predicted) / (full.live(stage) * plan.chunks());
+      }
+    }
+    // What a longer list of kept values needs besides, in scratch memory, is seen by trying.
+    for (double share = 1; share > LEAST_SHARE; share *= 0.7) {
+      double part = share;
+      IntFunction<Recomputation> kept =
+          piece -> new Recomputation.Budget((long) (left[plan.stageOf(piece)] * part));
+      try {
+        return open(spec, plan.withRecomputation(kept), bucket, routes);
+      } catch (OutOfDeviceMemoryException _) {
+        continue;
+      }
+    }
+    return open(spec, plan, bucket, routes);
+  }
+
+  /** Of the memory that seems left less than this is not worth another try. */
+  private static final double LEAST_SHARE = 0.05;
+
+  /** The most micro-batches that are alive on a stage at once. */
+  private int live(int stage) {
+    return step.train().stages().get(stage).pools().stream()
+        .filter(pool -> !pool.kept())
+        .mapToInt(Pool::slots)
+        .max()
+        .orElse(1);
   }
 
   /** What a configuration trains. */
@@ -162,88 +213,158 @@ public final class Session implements Learner {
             : Bytes.parse(config.deviceMemory()));
   }
 
-  /** Opens a device and makes the model ready; parameters hold zeros until {@link #initialize}. */
-  public static Session open(Spec spec) {
-    return open(spec, Machine.routes(Map.of()));
+  /**
+   * Tells before anything is allocated which stage cannot hold what it must, and by how much. Where
+   * there is one, the device itself names what does not fit.
+   */
+  private void requireRoom() {
+    for (int stage = 0; pipeline.stages() > 1 && stage < pipeline.stages(); stage++) {
+      Map<String, Long> held = new HashMap<>();
+      for (Program program : List.of(step.train(), step.norm(), step.update(), step.evaluate())) {
+        StageProgram own = program.stages().get(stage);
+        for (Buffer buffer : own.buffers()) {
+          long bytes = Slab.pages(buffer.local().bytes()) * own.pools().get(buffer.pool()).slots();
+          held.merge(buffer.name(), bytes, Math::max);
+        }
+      }
+      long needed = held.values().stream().mapToLong(b -> b).sum();
+      long budget = pipeline.group(stage).device(0).memory().budget().count();
+      if (needed > budget) {
+        throw new UserException(
+            "stage %d of %d does not fit: each of its devices has %s and must hold %s besides what computing takes, %s too much. Raise --device-memory, take more --stages or --micro-batches, --recompute full or auto, or a smaller model or batch."
+                .formatted(
+                    stage,
+                    pipeline.stages(),
+                    Bytes.of(budget),
+                    Bytes.of(needed),
+                    Bytes.of(needed - budget)));
+      }
+    }
   }
 
-  private static Session open(Spec spec, Routes routes) {
-    Device device = Device.open(DeviceKind.CPU, spec.threads(), spec.budget(), routes);
+  /** Opens one device and makes the model ready on it; see {@link #initialize}. */
+  public static Session open(Spec spec) {
+    return open(
+        spec, PipelinePlan.alone(spec.microBatches()), NO_BUCKETS, Machine.routes(Map.of()));
+  }
+
+  /** One device reduces nothing with others. */
+  private static final Bytes NO_BUCKETS = Bytes.of(1);
+
+  private static Session open(Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
+    int devices = plan.stages() * plan.mesh().size();
+    Pipeline pipeline =
+        Pipeline.open(
+            DeviceKind.CPU,
+            Collections.nCopies(plan.stages(), plan.mesh()),
+            Math.max(1, spec.threads() / devices),
+            Bytes.of(spec.budget().count() / devices),
+            bucket,
+            routes);
     try {
-      return new Session(spec, device);
+      return new Session(spec, plan, pipeline);
     } catch (RuntimeException e) {
-      device.close();
+      pipeline.close();
       throw e;
     }
   }
 
-  private void allocate(String name, TensorType type) {
-    buffers.put(name, device.allocate(name, type));
+  /** What a step runs. */
+  public PipelineStep step() {
+    return step;
   }
 
-  private DeviceBuffer buffer(String name) {
-    return Objects.requireNonNull(buffers.get(name), name);
+  /** What collectives cost the first device so far. */
+  public CollectiveCounters collectives() {
+    return pipeline.group(0).counters(0);
   }
 
-  private Executable load(Graph graph) {
-    Map<Value, DeviceBuffer> bound = new HashMap<>();
-    for (Graph.Input input : graph.inputs()) {
-      String name = input.value().name();
-      boolean fact = input.kind() == Graph.Kind.FACT && input.value().dtype() == DataType.I64;
-      bound.put(input.value(), buffer(fact ? "fact." + name : name));
-    }
-    return device.load(graph, bound);
+  /** Has all steps from now on time each call. */
+  public void startProfile() {
+    programs().forEach(LoadedProgram::startProfile);
+  }
+
+  /** What each call took on the first device of each stage since {@link #startProfile}. */
+  public List<CallTime> profile() {
+    return programs().stream().flatMap(program -> program.profile().stream()).toList();
+  }
+
+  private List<LoadedProgram> programs() {
+    return List.of(train, norm, update, evaluate);
   }
 
   @Override
   public void initialize() {
-    for (Parameter parameter : graphs.parameters()) {
-      Initialization.fill(parameter, spec.seed(), buffer(parameter.name()).segment());
-    }
-  }
-
-  public Device device() {
-    return device;
-  }
-
-  public StepGraphs graphs() {
-    return graphs;
-  }
-
-  /** The device memory of a parameter. */
-  public DeviceBuffer parameter(String name) {
-    return buffer(name);
+    weights.initialize(spec.seed());
   }
 
   @Override
-  public StepResult step(long step, double learningRate, BatchSource batches) {
-    setLong("fact.seed", spec.seed());
-    setLong("fact.step", step);
+  public StepResult step(long number, double learningRate, BatchSource batches) {
+    for (int part = 0; part < staged.size(); part++) {
+      Map<String, MemorySegment> data = staged.get(part);
+      batches.load(part, name -> Objects.requireNonNull(data.get(name), name));
+    }
+    StepSource source =
+        (buffer, microBatch) -> Optional.ofNullable(input(buffer, microBatch, number));
+    Pipeline.Watched seen = pipeline.run(train, source, Set.of(step.loss(), step.weight()));
     double sum = 0;
     double count = 0;
-    for (int part = 0; part < spec.microBatches(); part++) {
-      setLong("fact.row", part * rows());
-      batches.load(part, name -> buffer(name).segment());
-      Executable executable = part == 0 || microNext == null ? micro : microNext;
-      executable.run();
-      double loss = scalar(executable.output(0));
+    for (int part = 0; part < staged.size(); part++) {
+      double loss = seen.of(step.loss()).get(part);
       if (!Double.isFinite(loss)) {
-        throw new NonFiniteException(step, "loss", executable.firstNonFinite());
+        throw new NonFiniteException(number, "loss", pipeline.firstNonFinite(train, source));
       }
       sum += loss;
-      count += scalar(executable.output(1));
+      count += seen.of(step.weight()).get(part);
     }
-    setFloat(weight, (float) count);
-    norm.run();
-    double gradientNorm = scalar(norm.output(0));
+    Map<String, Double> facts = new HashMap<>();
+    facts.put("weight", count);
+    Pipeline.Watched normed = pipeline.run(norm, facts(facts), Set.of(PipelineStep.NORM));
+    double gradientNorm = normed.of(PipelineStep.NORM).getFirst();
     if (!Double.isFinite(gradientNorm)) {
-      throw new NonFiniteException(step, "gradient", micro.firstNonFinite());
+      throw new NonFiniteException(number, "gradient", pipeline.firstNonFinite(train, source));
     }
-    setFloat(buffer("learning_rate"), (float) learningRate);
-    setFloat(buffer("step"), (float) step);
-    setFloat(buffer(StepGraphs.MICRO_BATCHES), spec.microBatches());
-    update.run();
+    facts.put("learning_rate", learningRate);
+    facts.put("step", (double) number);
+    facts.put(StepGraphs.MICRO_BATCHES, (double) staged.size());
+    Pipeline.Watched updated = pipeline.run(update, facts(facts), Set.of());
+    lastStep = List.of(seen.record(), normed.record(), updated.record());
     return new StepResult(sum / Math.max(1, count), gradientNorm);
+  }
+
+  @Override
+  public List<RunRecord> lastStep() {
+    return lastStep;
+  }
+
+  private MemorySegment input(Buffer buffer, int microBatch, long number) {
+    MemorySegment data = staged.get(microBatch).get(buffer.name());
+    return data != null ? data : fact(buffer, microBatch, number);
+  }
+
+  private MemorySegment fact(Buffer buffer, int microBatch, long number) {
+    long value =
+        switch (buffer.name()) {
+          case "seed" -> spec.seed();
+          case "step" -> number;
+          case "row" -> microBatch * rows();
+          default -> throw new IllegalStateException("nobody knows " + buffer);
+        };
+    MemorySegment segment = Arena.ofAuto().allocate(8, 8);
+    segment.set(ValueLayout.JAVA_LONG, 0, value);
+    return segment;
+  }
+
+  private static StepSource facts(Map<String, Double> values) {
+    return (buffer, _) -> {
+      Double value = values.get(buffer.name());
+      if (value == null) {
+        throw new IllegalStateException("nobody knows " + buffer);
+      }
+      MemorySegment segment = Arena.ofAuto().allocate(8, 8);
+      segment.set(ValueLayout.JAVA_FLOAT, 0, value.floatValue());
+      return Optional.of(segment.asSlice(0, 4));
+    };
   }
 
   /** Rows of a micro-batch. */
@@ -253,56 +374,41 @@ public final class Session implements Learner {
 
   @Override
   public SequencedMap<String, Double> measure(int batches, BatchSource source) {
-    return means(
-        graphs,
-        batches,
-        batch -> {
-          source.load(batch, name -> buffer(name).segment());
-          evaluate.run();
-        },
-        evaluate::output);
-  }
-
-  /**
-   * The means over batches of what evaluation measures.
-   *
-   * @param run evaluates a batch
-   * @param output of {@link StepGraphs#evaluate} after that
-   */
-  static SequencedMap<String, Double> means(
-      StepGraphs graphs, int batches, IntConsumer run, IntFunction<DeviceBuffer> output) {
-    var names = new ArrayList<>(List.of(LOSS));
-    names.addAll(graphs.measures());
-    double[] sums = new double[names.size()];
-    double count = 0;
+    List<String> outputs = step.measures();
+    double[] sums = new double[outputs.size()];
+    Map<String, MemorySegment> data = staged.getFirst();
     for (int batch = 0; batch < batches; batch++) {
-      run.accept(batch);
-      sums[0] += scalar(output.apply(0));
-      count += scalar(output.apply(1));
-      for (int measure = 1; measure < sums.length; measure++) {
-        sums[measure] += scalar(output.apply(1 + measure));
+      source.load(batch, name -> Objects.requireNonNull(data.get(name), name));
+      Pipeline.Watched seen =
+          pipeline.run(
+              evaluate,
+              (buffer, microBatch) -> Optional.ofNullable(input(buffer, microBatch, 0)),
+              new HashSet<>(outputs));
+      for (int i = 0; i < sums.length; i++) {
+        sums[i] += seen.of(outputs.get(i)).getFirst();
       }
     }
     var means = new LinkedHashMap<String, Double>();
-    for (int i = 0; i < sums.length; i++) {
-      means.put(names.get(i), sums[i] / count);
+    means.put(LOSS, sums[0] / sums[1]);
+    for (int i = 0; i < step.measureNames().size(); i++) {
+      means.put(step.measureNames().get(i), sums[2 + i] / sums[1]);
     }
     return means;
   }
 
-  /** Has all steps from now on time each call. */
-  public void startProfile() {
-    executables().forEach(Executable::startProfile);
-  }
-
-  /** What each call took since {@link #startProfile}. */
-  public List<CallTime> profile() {
-    return executables().stream().flatMap(e -> e.profile().stream()).toList();
+  @Override
+  public double flopsPerStep() {
+    return train.flops() + norm.flops() + update.flops();
   }
 
   @Override
-  public double flopsPerStep() {
-    return micro.flops() * spec.microBatches() + norm.flops() + update.flops();
+  public Bytes memory() {
+    return Bytes.of(pipeline.most(device -> device.memory().current().count()));
+  }
+
+  @Override
+  public Bytes peakMemory() {
+    return Bytes.of(pipeline.most(device -> device.memory().peak().count()));
   }
 
   @Override
@@ -311,96 +417,41 @@ public final class Session implements Learner {
   }
 
   @Override
-  public Bytes memory() {
-    return device.memory().current();
-  }
-
-  @Override
-  public Bytes peakMemory() {
-    return device.memory().peak();
-  }
-
-  @Override
   public int threads() {
-    return device.threads();
+    int threads = 0;
+    for (int stage = 0; stage < pipeline.stages(); stage++) {
+      threads += pipeline.group(stage).device(0).threads() * pipeline.group(stage).size();
+    }
+    return threads;
+  }
+
+  @Override
+  public List<String> remarks() {
+    return step.remarks();
   }
 
   @Override
   public Map<String, Route> routes() {
-    return device.routes().used();
-  }
-
-  private List<Executable> executables() {
-    var all = new ArrayList<>(List.of(micro, norm, update, evaluate));
-    if (microNext != null) {
-      all.add(microNext);
-    }
-    return all;
+    return pipeline.group(0).device(0).routes().used();
   }
 
   @Override
   public SequencedMap<String, TensorData> model() {
-    var tensors = new LinkedHashMap<String, TensorData>();
-    for (Parameter parameter : graphs.parameters()) {
-      slices(parameter, buffer(parameter.name()).segment(), "", tensors);
-    }
-    return tensors;
+    return weights.model();
   }
 
   @Override
   public SequencedMap<String, TensorData> optimizer() {
-    var tensors = new LinkedHashMap<String, TensorData>();
-    for (Parameter parameter : graphs.parameters()) {
-      for (String slot : optimizer.slots(parameter)) {
-        MemorySegment whole = buffer(parameter.name() + "." + slot).segment();
-        slices(parameter, whole, "." + slot, tensors);
-      }
-    }
-    return tensors;
-  }
-
-  static void slices(
-      Parameter parameter, MemorySegment whole, String suffix, Map<String, TensorData> tensors) {
-    long bytes = parameter.sliceType().bytes();
-    long offset = 0;
-    for (String name : parameter.sliceNames()) {
-      tensors.put(
-          name + suffix, new TensorData(parameter.sliceType(), whole.asSlice(offset, bytes)));
-      offset += bytes;
-    }
+    return weights.optimizer();
   }
 
   @Override
   public void restore(Checkpoint checkpoint, boolean withOptimizer) {
-    restore(checkpoint.model(), model());
-    if (withOptimizer) {
-      restore(checkpoint.optimizer(), optimizer());
-    }
-  }
-
-  static void restore(Safetensors file, Map<String, TensorData> targets) {
-    var types = new LinkedHashMap<String, TensorType>();
-    targets.forEach((name, tensor) -> types.put(name, tensor.type()));
-    file.require(types);
-    targets.forEach((name, tensor) -> tensor.data().copyFrom(file.tensor(name).data()));
-  }
-
-  private void setLong(String name, long value) {
-    buffer(name).segment().set(ValueLayout.JAVA_LONG, 0, value);
-  }
-
-  private static void setFloat(DeviceBuffer buffer, float value) {
-    buffer.segment().set(ValueLayout.JAVA_FLOAT, 0, value);
-  }
-
-  static double scalar(DeviceBuffer buffer) {
-    return buffer.type().dtype() == DataType.F64
-        ? buffer.segment().get(ValueLayout.JAVA_DOUBLE, 0)
-        : buffer.segment().get(ValueLayout.JAVA_FLOAT, 0);
+    weights.restore(checkpoint, withOptimizer);
   }
 
   @Override
   public void close() {
-    device.close();
+    pipeline.close();
   }
 }

@@ -500,7 +500,7 @@ public record TrainConfig(
     }
   }
 
-  /** How the devices stand. */
+  /** How the devices of a stage stand, or all if there are no stages. */
   public Mesh resolvedMesh() {
     return mesh.isEmpty()
         ? new Mesh(List.of(new MeshAxis("data", Math.max(1, devices))))
@@ -531,7 +531,8 @@ public record TrainConfig(
    */
   public PipelinePlan pipelinePlan() {
     Schedule rule = Schedules.named(schedule);
-    Mesh each = mesh.isEmpty() ? Mesh.SINGLE : Mesh.parse(mesh);
+    boolean isPlain = mesh.isEmpty() && (stages > 1 || devices <= 1);
+    Mesh each = isPlain ? Mesh.SINGLE : resolvedMesh();
     if (devices > 0 && devices != stages * each.size()) {
       throw new UserException(
           "--stages %d with a mesh of %d each stand for %d devices, --devices says %d: leave --devices out"

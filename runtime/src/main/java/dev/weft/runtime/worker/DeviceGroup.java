@@ -106,32 +106,26 @@ public final class DeviceGroup implements AutoCloseable {
    * @param bound per device a buffer for every input of the graph
    */
   public GroupProgram load(Graph graph, List<Map<Value, DeviceBuffer>> bound) {
-    return load(graph, bound, Collections.nCopies(size(), Map.of()));
+    return load(
+        Lowered.of(graph, devices.getFirst().kind()), bound, Collections.nCopies(size(), Map.of()));
   }
 
   /**
-   * Makes a graph ready to run on all devices, its results in given memory.
+   * Makes a graph ready to run on all devices, its results in given memory, its reductions in
+   * buckets.
    *
    * @param graph the one program of all devices, collectives explicit
    * @param bound per device a buffer for every input of the graph
    * @param given per device buffers for outputs by their index; the others get memory of their own
-   */
-  public GroupProgram load(
-      Graph graph, List<Map<Value, DeviceBuffer>> bound, List<Map<Integer, DeviceBuffer>> given) {
-    return load(Lowered.of(graph, devices.getFirst().kind()), bound, given);
-  }
-
-  /**
-   * Makes a graph ready to run on all devices, its reductions in buckets.
-   *
-   * @param graph the one program of all devices, collectives explicit
-   * @param bound per device a buffer for every input of the graph
    * @param bucket the most bytes of a bucket, see {@link Bucketing}
    */
-  public GroupProgram load(Graph graph, List<Map<Value, DeviceBuffer>> bound, Bytes bucket) {
+  public GroupProgram load(
+      Graph graph,
+      List<Map<Value, DeviceBuffer>> bound,
+      List<Map<Integer, DeviceBuffer>> given,
+      Bytes bucket) {
     Lowered common = Lowered.of(graph, devices.getFirst().kind());
-    return load(
-        common.map(g -> Bucketing.apply(g, bucket)), bound, Collections.nCopies(size(), Map.of()));
+    return load(size() == 1 ? common : common.map(g -> Bucketing.apply(g, bucket)), bound, given);
   }
 
   private GroupProgram load(

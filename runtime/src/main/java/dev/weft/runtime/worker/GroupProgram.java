@@ -61,6 +61,11 @@ public final class GroupProgram implements AutoCloseable {
         .findFirst();
   }
 
+  /** Has all runs from now on time each call. */
+  void startProfile() {
+    executables.forEach(Executable::startProfile);
+  }
+
   @Override
   public void close() {
     group.quiesce();

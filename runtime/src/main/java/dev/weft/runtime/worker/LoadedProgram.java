@@ -3,6 +3,7 @@ package dev.weft.runtime.worker;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Transfers;
+import dev.weft.engine.program.CallTime;
 import java.util.List;
 
 /** A program, ready to run on the devices of a {@link Pipeline}. */
@@ -57,6 +58,16 @@ public final class LoadedProgram {
   /** Floating point operations of one run, on all devices together. */
   public double flops() {
     return stages.stream().mapToDouble(LoadedStage::flops).sum();
+  }
+
+  /** Has all runs from now on time each call. */
+  public void startProfile() {
+    stages.forEach(LoadedStage::startProfile);
+  }
+
+  /** What each call took since then on the first device of each stage. */
+  public List<CallTime> profile() {
+    return stages.stream().flatMap(LoadedStage::profile).toList();
   }
 
   void close() {

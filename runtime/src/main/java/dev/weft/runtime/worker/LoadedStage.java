@@ -1,5 +1,6 @@
 package dev.weft.runtime.worker;
 
+import dev.weft.core.cluster.Bytes;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
 import dev.weft.core.program.Fragment;
@@ -7,6 +8,7 @@ import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Work;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.CallTime;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -14,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,13 +29,15 @@ final class LoadedStage {
 
   private final StageProgram stage;
   private final DeviceGroup group;
+  private final Bytes bucket;
   private final List<List<ShardedBuffer>> tensors;
   private final List<@Nullable GroupProgram> programs = new ArrayList<>();
   private final Map<Place, GroupProgram> loaded = new HashMap<>();
 
-  LoadedStage(StageProgram stage, DeviceGroup group, StageMemory memory) {
+  LoadedStage(StageProgram stage, DeviceGroup group, StageMemory memory, Bytes bucket) {
     this.stage = stage;
     this.group = group;
+    this.bucket = bucket;
     this.tensors = memory.of(stage);
     Map<Integer, Place> first = new HashMap<>();
     for (Step step : stage.steps()) {
@@ -86,7 +91,7 @@ final class LoadedStage {
       bound.add(inputs);
       given.add(outputs);
     }
-    return group.load(graph.withName(fragment.name()), bound, given);
+    return group.load(graph.withName(fragment.name()), bound, given, bucket);
   }
 
   private List<Map<DeviceBuffer, DeviceBuffer>> moved(Fragment fragment, Place from, Place to) {
@@ -140,6 +145,15 @@ final class LoadedStage {
       }
     }
     return flops;
+  }
+
+  void startProfile() {
+    loaded.values().forEach(GroupProgram::startProfile);
+  }
+
+  /** What each call took on the first device. */
+  Stream<CallTime> profile() {
+    return loaded.values().stream().flatMap(program -> program.on(0).profile().stream());
   }
 
   void close() {

@@ -23,8 +23,11 @@ import java.util.function.ToLongFunction;
 public final class Pipeline implements AutoCloseable {
   private final List<DeviceGroup> groups = new ArrayList<>();
   private final List<StageMemory> memories = new ArrayList<>();
+  private final Bytes bucket;
 
-  private Pipeline() {}
+  private Pipeline(Bytes bucket) {
+    this.bucket = bucket;
+  }
 
   /**
    * Opens the devices of all stages.
@@ -32,11 +35,12 @@ public final class Pipeline implements AutoCloseable {
    * @param meshes of the stages
    * @param threads cores that each device's kernels use
    * @param budget the most bytes that each device may hold
+   * @param bucket the most bytes that a stage's devices reduce in one collective
    * @param routes chooses how ops are computed
    */
   public static Pipeline open(
-      DeviceKind kind, List<Mesh> meshes, int threads, Bytes budget, Routes routes) {
-    var pipeline = new Pipeline();
+      DeviceKind kind, List<Mesh> meshes, int threads, Bytes budget, Bytes bucket, Routes routes) {
+    var pipeline = new Pipeline(bucket);
     try {
       for (Mesh mesh : meshes) {
         DeviceGroup group =
@@ -59,7 +63,8 @@ public final class Pipeline implements AutoCloseable {
   public LoadedProgram load(Program program) {
     var stages = new ArrayList<LoadedStage>();
     for (StageProgram stage : program.stages()) {
-      stages.add(new LoadedStage(stage, groups.get(stage.stage()), memories.get(stage.stage())));
+      int number = stage.stage();
+      stages.add(new LoadedStage(stage, groups.get(number), memories.get(number), bucket));
     }
     return new LoadedProgram(program, stages);
   }

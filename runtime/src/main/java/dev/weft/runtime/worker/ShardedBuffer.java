@@ -8,6 +8,7 @@ import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.runtime.collective.Box;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -62,6 +63,11 @@ public final class ShardedBuffer implements AutoCloseable {
       parts.add(program.output(device, output));
     }
     return new ShardedBuffer(group.mesh(), type, layout, parts, false);
+  }
+
+  /** The same memory under another layout that has parts of the same sizes. */
+  ShardedBuffer as(Layout other) {
+    return new ShardedBuffer(mesh, type, other, parts, false);
   }
 
   /** The type of the whole tensor. */
@@ -125,6 +131,16 @@ public final class ShardedBuffer implements AutoCloseable {
         box.forEach(0, box.bytes(), (from, to, n) -> MemorySegment.copy(part, to, whole, from, n));
       }
     }
+  }
+
+  /** The whole tensor, row-major: the memory itself where one device has it all, else a copy. */
+  public MemorySegment whole() {
+    if (parts.size() == 1) {
+      return parts.getFirst().segment();
+    }
+    MemorySegment copy = Arena.ofAuto().allocate(type.bytes(), 64);
+    read(copy);
+    return copy;
   }
 
   /** Gives the memory back, where it is not a program's. */

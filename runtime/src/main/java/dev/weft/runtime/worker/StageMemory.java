@@ -45,11 +45,12 @@ final class StageMemory {
 
   private ShardedBuffer kept(Buffer buffer) {
     ShardedBuffer known = kept.computeIfAbsent(buffer.name(), _ -> allocate(buffer));
-    if (!known.type().equals(buffer.type()) || !known.layout().equals(buffer.layout())) {
+    if (!known.type().equals(buffer.type()) || !known.on(0).type().equals(buffer.local())) {
       throw new IllegalStateException(
           buffer + " is kept as " + known.type() + " " + known.layout() + " by another program");
     }
-    return known;
+    // Sums may have been folded where they lie: another program takes them as they are then.
+    return known.layout().equals(buffer.layout()) ? known : known.as(buffer.layout());
   }
 
   private ShardedBuffer shared(Buffer buffer, int slot) {

@@ -212,8 +212,7 @@ class MeshTrainingTest {
   }
 
   private static Outcome train(TrainConfig config, boolean together) {
-    try (Learner learner =
-        together ? MeshSession.open(config, Map.of()) : Session.open(config, Map.of())) {
+    try (Learner learner = together ? Learner.open(config) : Session.open(Session.spec(config))) {
       learner.initialize();
       double[] losses = new double[STEPS];
       var random = new Random(3);

@@ -36,6 +36,7 @@ import dev.weft.engine.program.Routes;
 import dev.weft.runtime.collective.CollectiveCounters;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -153,7 +154,12 @@ final class DeviceGroupTest {
     List<List<Literal>> expected = LockStep.run(graph, group.mesh(), inputs);
     CollectiveCounters before = group.counters(0);
     try (GroupProgram program = group.load(graph, bound);
-        GroupProgram buckets = group.load(graph, bound, Bytes.of(1 + random.nextInt(400)))) {
+        GroupProgram buckets =
+            group.load(
+                graph,
+                bound,
+                Collections.nCopies(group.size(), Map.of()),
+                Bytes.of(1 + random.nextInt(400)))) {
       List<List<Literal>> first = run(group, program, graph, inputs, bound, random);
       check(expected, first);
       List<List<Literal>> second = run(group, program, graph, inputs, bound, random);

@@ -95,6 +95,7 @@ final class PipelineTest {
         List.of(Mesh.SINGLE, Mesh.SINGLE),
         1,
         Bytes.of(1 << 24),
+        Bytes.of(1 << 12),
         Routes.always(Route.DIRECT));
   }
 
