@@ -9,10 +9,10 @@ import java.util.SplittableRandom;
  * Pictures of discs, squares and triangles of random place, size and brightness on noise, with the
  * class of every pixel, or of the one shape that they show: something to segment or to tell apart
  * that needs no download. Every picture is a pure function of the seed and its number. Brightness
- * does not tell shapes apart, only their outline does. Those held out for measuring are others than
- * those trained on.
+ * does not tell shapes apart, only their outline does. Inputs are f32[rows, 1, edge, edge], targets
+ * i64[rows, edge, edge] or i64[rows].
  */
-public final class SyntheticImages implements Batches {
+public final class SyntheticImages extends SyntheticRows {
   /** Nothing, disc, square, triangle. */
   public static final int CLASSES = 4;
 
@@ -21,7 +21,6 @@ public final class SyntheticImages implements Batches {
 
   private static final int MOST_SHAPES = 3;
   private static final double NOISE = 0.3;
-  private static final long HELD_OUT_KEY = 0x9E3779B97F4A7C15L;
 
   /** What has a class. */
   public enum Labels {
@@ -33,9 +32,6 @@ public final class SyntheticImages implements Batches {
 
   private final Labels labels;
   private final int edge;
-  private final int batch;
-  private final int microBatches;
-  private final long seed;
 
   /** Square pictures with the class of every pixel. */
   public SyntheticImages(int edge, int batch, int microBatches, long seed) {
@@ -53,6 +49,7 @@ public final class SyntheticImages implements Batches {
    * @throws UserException if a number is below 1
    */
   public SyntheticImages(Labels labels, int edge, int batch, int microBatches, long seed) {
+    super(batch, microBatches, seed, HELD_OUT);
     if (edge < 1 || batch < 1 || microBatches < 1) {
       throw new UserException(
           "expected at least 1 for each of image, batch and micro-batches, found %d, %d and %d"
@@ -60,19 +57,6 @@ public final class SyntheticImages implements Batches {
     }
     this.labels = labels;
     this.edge = edge;
-    this.batch = batch;
-    this.microBatches = microBatches;
-    this.seed = seed;
-  }
-
-  @Override
-  public int batch() {
-    return batch;
-  }
-
-  @Override
-  public int microBatches() {
-    return microBatches;
   }
 
   @Override
@@ -96,60 +80,13 @@ public final class SyntheticImages implements Batches {
     };
   }
 
-  /**
-   * Writes one micro-batch.
-   *
-   * @param inputs f32[micro-batch rows, 1, edge, edge], dense; zeros where a row is beyond the
-   *     batch
-   * @param targets i64[micro-batch rows, edge, edge], or i64[micro-batch rows], dense; the ignored
-   *     target where a row is beyond the batch
-   */
   @Override
-  public void fill(long step, int microBatch, MemorySegment inputs, MemorySegment targets) {
-    if (microBatch < 0 || microBatch >= microBatches) {
-      throw new IndexOutOfBoundsException("micro-batch " + microBatch + " of " + microBatches);
-    }
-    int first = microBatch * microBatchRows();
-    for (int row = 0; row < microBatchRows(); row++) {
-      if (first + row < batch) {
-        draw(KeyedPermutation.mix(seed, step * batch + first + row), row, inputs, targets);
-      } else {
-        leaveOut(row, inputs, targets, IGNORED);
-      }
-    }
-  }
-
-  /** Batches of as many rows as a micro-batch's that hold all held-out pictures. */
-  public int heldOutBatches() {
-    return Math.ceilDiv(HELD_OUT, microBatchRows());
-  }
-
-  /**
-   * Writes held-out pictures, one micro-batch's rows of them.
-   *
-   * @param batch counted from 0
-   * @param inputs as {@link #fill}'s; zeros where a row is too many
-   * @param targets likewise; the ignored target where a row is too many
-   * @param ignoredTarget the class that does not count
-   */
-  public void fillHeldOut(
-      int batch, MemorySegment inputs, MemorySegment targets, long ignoredTarget) {
-    for (int row = 0; row < microBatchRows(); row++) {
-      int number = batch * microBatchRows() + row;
-      if (number < HELD_OUT) {
-        draw(KeyedPermutation.mix(seed ^ HELD_OUT_KEY, number), row, inputs, targets);
-      } else {
-        leaveOut(row, inputs, targets, ignoredTarget);
-      }
-    }
-  }
-
-  private void leaveOut(int row, MemorySegment inputs, MemorySegment targets, long ignoredTarget) {
+  void leaveOut(int row, MemorySegment inputs, MemorySegment targets) {
     for (long pixel = row * pixels(); pixel < (row + 1) * pixels(); pixel++) {
       inputs.setAtIndex(ValueLayout.JAVA_FLOAT, pixel, 0);
     }
     for (long at = row * labelsOfRow(); at < (row + 1) * labelsOfRow(); at++) {
-      targets.setAtIndex(ValueLayout.JAVA_LONG, at, ignoredTarget);
+      targets.setAtIndex(ValueLayout.JAVA_LONG, at, IGNORED);
     }
   }
 
@@ -183,7 +120,8 @@ public final class SyntheticImages implements Batches {
     }
   }
 
-  private void draw(long key, int row, MemorySegment inputs, MemorySegment targets) {
+  @Override
+  void draw(long key, int row, MemorySegment inputs, MemorySegment targets) {
     var random = new SplittableRandom(key);
     int shapes = labels == Labels.PICTURE ? 1 : 1 + random.nextInt(MOST_SHAPES);
     Figure[] figures = new Figure[shapes];

@@ -5,7 +5,6 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.TensorType;
 import dev.weft.nn.model.Resnet;
-import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.model.Unet;
 import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.data.Batches;
@@ -165,9 +164,7 @@ final class ImageTask implements Task {
   private Map<String, Double> measured(Learner session) {
     return session.measure(
         images.heldOutBatches(),
-        (batch, input) ->
-            images.fillHeldOut(
-                batch, input.apply(IMAGES), input.apply(LABELS), TokenModel.IGNORED));
+        (batch, input) -> images.fillHeldOut(batch, input.apply(IMAGES), input.apply(LABELS)));
   }
 
   private String words(Map<String, Double> measured) {

@@ -5,7 +5,6 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.TensorType;
 import dev.weft.nn.model.Mlp;
-import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.data.Batches;
 import dev.weft.runtime.data.SyntheticPoints;
@@ -99,9 +98,7 @@ final class PointTask implements Task {
   private Map<String, Double> measured(Learner session) {
     return session.measure(
         points.heldOutBatches(),
-        (batch, input) ->
-            points.fillHeldOut(
-                batch, input.apply(POINTS), input.apply(LABELS), TokenModel.IGNORED));
+        (batch, input) -> points.fillHeldOut(batch, input.apply(POINTS), input.apply(LABELS)));
   }
 
   private static String words(Map<String, Double> measured) {

@@ -60,7 +60,7 @@ class SyntheticImagesTest {
     assertFalse(Arrays.equals(first, Pictures.of(new SyntheticImages(EDGE, 2, 1, 8), 0, 0).images));
     float[] images = new float[2 * PIXELS];
     source.fillHeldOut(
-        0, MemorySegment.ofArray(images), MemorySegment.ofArray(new long[2 * PIXELS]), -1);
+        0, MemorySegment.ofArray(images), MemorySegment.ofArray(new long[2 * PIXELS]));
     assertFalse(Arrays.equals(first, images));
   }
 
@@ -96,7 +96,7 @@ class SyntheticImagesTest {
     long[] labels = new long[48 * PIXELS];
     int last = source.heldOutBatches() - 1;
     source.fillHeldOut(
-        last, MemorySegment.ofArray(new float[48 * PIXELS]), MemorySegment.ofArray(labels), -1);
+        last, MemorySegment.ofArray(new float[48 * PIXELS]), MemorySegment.ofArray(labels));
     int counted = SyntheticImages.HELD_OUT - last * 48;
     assertTrue(Arrays.stream(labels, 0, counted * PIXELS).allMatch(label -> label >= 0));
     assertTrue(

@@ -49,7 +49,7 @@ class SyntheticPointsTest {
     assertFalse(Arrays.equals(first, Points.of(source, 1, 0).places));
     assertFalse(Arrays.equals(first, Points.of(new SyntheticPoints(4, 1, 8), 0, 0).places));
     float[] places = new float[8];
-    source.fillHeldOut(0, MemorySegment.ofArray(places), MemorySegment.ofArray(new long[4]), -1);
+    source.fillHeldOut(0, MemorySegment.ofArray(places), MemorySegment.ofArray(new long[4]));
     assertFalse(Arrays.equals(first, places));
   }
 
@@ -84,8 +84,7 @@ class SyntheticPointsTest {
     var source = new SyntheticPoints(1000, 1, 1);
     assertEquals(2, source.heldOutBatches());
     long[] labels = new long[1000];
-    source.fillHeldOut(
-        1, MemorySegment.ofArray(new float[2000]), MemorySegment.ofArray(labels), -1);
+    source.fillHeldOut(1, MemorySegment.ofArray(new float[2000]), MemorySegment.ofArray(labels));
     int counted = SyntheticPoints.HELD_OUT - 1000;
     assertTrue(Arrays.stream(labels, 0, counted).allMatch(label -> label >= 0));
     assertTrue(Arrays.stream(labels, counted, 1000).allMatch(label -> label == -1));
