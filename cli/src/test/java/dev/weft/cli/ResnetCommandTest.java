@@ -1,17 +1,13 @@
 package dev.weft.cli;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.TrainConfig;
-import dev.weft.runtime.trainer.Trainer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -27,22 +23,10 @@ final class ResnetCommandTest {
     return TrainConfig.defaultsOf("resnet").with(changes, "the test").resolved();
   }
 
-  private Path train(String name, TrainConfig config, boolean resume) {
-    Path path = folder.resolve(name);
-    try (RunDirectory run =
-            resume
-                ? RunDirectory.resume(path)
-                : RunDirectory.create(folder, name, config.toTree());
-        Trainer trainer = resume ? Trainer.resume(config, run) : Trainer.open(config)) {
-      trainer.train(run, new LiveLine(System.out, true));
-    }
-    return path;
-  }
-
   @Test
   void trainingEndsWithTheShareOfPicturesThatAreRight() throws IOException {
-    Path run = train("resnet", config(80), false);
-    JsonNode summary = new ObjectMapper().readTree(run.resolve("summary.json").toFile());
+    Path run = Trainings.train(folder, "resnet", config(80));
+    JsonNode summary = Trainings.summary(run);
     assertEquals(80 * 32, summary.get("pictures").asLong());
     // Guessing among three shapes is right a third of the time, with a loss of log 3.
     assertTrue(summary.get("accuracy").asDouble() > 0.5, summary.toString());
@@ -52,12 +36,7 @@ final class ResnetCommandTest {
   /** Averages are saved with the parameters. */
   @Test
   void itGoesOnAsIfItHadNeverStopped() throws IOException {
-    String model = "checkpoints/step-00000004/model.safetensors";
-    byte[] straight = Files.readAllBytes(train("straight", config(4), false).resolve(model));
-    // While the rate still grows it does not depend on how many steps there are.
-    train("halted", config(2), false);
-    assertArrayEquals(
-        straight, Files.readAllBytes(train("halted", config(4), true).resolve(model)));
+    Trainings.assertGoesOn(folder, ResnetCommandTest::config);
   }
 
   @Test

@@ -9,7 +9,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.TrainConfig;
-import dev.weft.runtime.trainer.Trainer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -142,10 +141,7 @@ final class TrainCommandTest {
   void aFullDiskLeavesTheLastCheckpoint() throws Exception {
     TrainConfig config = small().with(changes().put("steps", 4), "the test").resolved();
     Path run = folder.resolve("runs/gpt");
-    try (Trainer trainer = Trainer.open(config);
-        RunDirectory directory = RunDirectory.create(run.getParent(), "gpt", config.toTree())) {
-      trainer.train(directory, new LiveLine(System.out, true));
-    }
+    Trainings.train(run.getParent(), "gpt", config);
     Path last = folder.resolve("runs/gpt/checkpoints/step-00000004/model.safetensors");
     byte[] model = Files.readAllBytes(last);
     assertTrue(model.length > 16 << 10, "longer than the disk is wide");

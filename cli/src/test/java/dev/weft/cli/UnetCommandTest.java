@@ -1,17 +1,13 @@
 package dev.weft.cli;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.TrainConfig;
-import dev.weft.runtime.trainer.Trainer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,28 +22,12 @@ final class UnetCommandTest {
     return TrainConfig.defaultsOf("unet").with(changes, "the test").resolved();
   }
 
-  private Path train(String name, TrainConfig config, boolean resume) {
-    Path path = folder.resolve(name);
-    try (RunDirectory run =
-            resume
-                ? RunDirectory.resume(path)
-                : RunDirectory.create(folder, name, config.toTree());
-        Trainer trainer = resume ? Trainer.resume(config, run) : Trainer.open(config)) {
-      trainer.train(run, new LiveLine(System.out, true));
-    }
-    return path;
-  }
-
-  private static JsonNode summary(Path run) throws IOException {
-    return new ObjectMapper().readTree(run.resolve("summary.json").toFile());
-  }
-
   @Test
   void trainingEndsWithTheShareOfPixelsThatAreRight() throws IOException {
-    JsonNode summary = summary(train("unet", config(1), false));
+    JsonNode summary = Trainings.summary(Trainings.train(folder, "unet", config(1)));
     double early = summary.get("validation_loss_per_pixel").asDouble();
     assertEquals(4 * 16 * 16, summary.get("pixels").asLong());
-    JsonNode later = summary(train("longer", config(40), false));
+    JsonNode later = Trainings.summary(Trainings.train(folder, "longer", config(40)));
     assertTrue(later.get("validation_loss_per_pixel").asDouble() < early - 0.1, later.toString());
     double accuracy = later.get("pixel_accuracy").asDouble();
     assertTrue(accuracy > 0.5 && accuracy <= 1, later.toString());
@@ -55,17 +35,12 @@ final class UnetCommandTest {
 
   @Test
   void itGoesOnAsIfItHadNeverStopped() throws IOException {
-    String model = "checkpoints/step-00000004/model.safetensors";
-    byte[] straight = Files.readAllBytes(train("straight", config(4), false).resolve(model));
-    // While the rate still grows it does not depend on how many steps there are.
-    train("halted", config(2), false);
-    assertArrayEquals(
-        straight, Files.readAllBytes(train("halted", config(4), true).resolve(model)));
+    Trainings.assertGoesOn(folder, UnetCommandTest::config);
   }
 
   @Test
   void whatItCannotDoIsSaidPlainly() {
-    Path run = train("unet", config(1), false);
+    Path run = Trainings.train(folder, "unet", config(1));
     var eval = WeftProcess.runHere("eval", "--run", run, "--data", folder.resolve("text.txt"));
     assertEquals(Main.USER_MISTAKE, eval.code(), eval.output());
     var text = WeftProcess.runHere("train", "--model", "unet", "--data", "text.txt");
