@@ -7,7 +7,7 @@ import net.jqwik.api.constraints.IntRange;
 
 /** Random programs on random meshes give what one device gives, gradients included. */
 class RandomProgramsTest {
-  @Property(tries = 500)
+  @Property(tries = 200)
   void equalOneDevice(@ForAll @IntRange(min = 1, max = 12) int steps, @ForAll long seed) {
     RandomPrograms.Case made = RandomPrograms.make(seed, steps);
     LockStepCheck.check(made.graph(), made.mesh(), made.inputs(), 1e-8);

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 
 /** What runs in pieces comes to what one device computes. */
 class FragmentsTest {
@@ -56,8 +57,18 @@ class FragmentsTest {
         PieceRun.pieces(model, graphs, data, accumulate && random.nextBoolean()));
   }
 
-  @Property(tries = 40)
+  @Property(tries = 20)
   void onMeshesToo(@ForAll long seed) {
+    checkOnMesh(seed);
+  }
+
+  @Property(tries = 400)
+  @Tag("nightly")
+  void onMeshesMoreOften(@ForAll long seed) {
+    checkOnMesh(seed);
+  }
+
+  private static void checkOnMesh(long seed) {
     var random = new Random(seed);
     Traced model = RandomModels.trace(seed, true);
     List<Piece> pieces = HandCut.pieces(model, cuts(model.graph(), random));

@@ -30,6 +30,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class MeshTrainingTest {
   private static final int STEPS = 50;
 
+  /** So many show whether two runs are the same to the last bit. */
+  private static final int FEW = 8;
+
   /** The meshes of each model: every axis that it knows, alone and beside others. */
   private static final Map<String, List<String>> MESHES =
       Map.of(
@@ -59,19 +62,19 @@ class MeshTrainingTest {
 
   private static final Map<String, Outcome> TRAINED = new HashMap<>();
 
-  @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches")
+  @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches, {4} steps")
   @CsvSource(
       delimiter = '|',
       value = {
-        "gpt  | data=2,model=2 | 0 | 2",
-        "gpt  | data=4         | 3 | 1",
-        "moe  | expert=4       | 0 | 1",
-        "unet | data=2,space=2 | 0 | 1",
-        "resnet | data=2       | 1 | 2",
-        "mlp  | data=2,model=2 | 2 | 3",
+        "gpt  | data=2,model=2 | 0 | 2 | 50",
+        "gpt  | data=4         | 3 | 1 | 50",
+        "moe  | expert=4       | 0 | 1 | 20",
+        "unet | data=2,space=2 | 0 | 1 | 20",
+        "resnet | data=2       | 1 | 2 | 20",
+        "mlp  | data=2,model=2 | 2 | 3 | 50",
       })
-  void equalsOneDevice(String model, String mesh, int zero, int microBatches) {
-    check(model, mesh, zero, microBatches);
+  void equalsOneDevice(String model, String mesh, int zero, int microBatches, int steps) {
+    check(model, mesh, zero, microBatches, steps);
   }
 
   private static Stream<Arguments> everyMesh() {
@@ -91,14 +94,14 @@ class MeshTrainingTest {
   @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches")
   @MethodSource("everyMesh")
   void equalsOneDeviceOnEveryMesh(String model, String mesh, int zero, int microBatches) {
-    check(model, mesh, zero, microBatches);
+    check(model, mesh, zero, microBatches, STEPS);
   }
 
-  private static void check(String model, String mesh, int zero, int microBatches) {
-    Outcome alone = trained(config(model, microBatches), false);
-    Outcome together = trained(on(config(model, microBatches), mesh, zero), true);
-    assertTrue(alone.losses[STEPS - 1] < alone.losses[0] - 0.01, "it learns nothing");
-    for (int step = 0; step < STEPS; step++) {
+  private static void check(String model, String mesh, int zero, int microBatches, int steps) {
+    Outcome alone = trained(config(model, microBatches, steps), false);
+    Outcome together = trained(on(config(model, microBatches, steps), mesh, zero), true);
+    assertTrue(alone.losses[steps - 1] < alone.losses[0] - 0.01, "it learns nothing");
+    for (int step = 0; step < steps; step++) {
       assertEquals(
           alone.losses[step], together.losses[step], 1e-4 * alone.losses[step], "loss of " + step);
     }
@@ -108,7 +111,7 @@ class MeshTrainingTest {
           double norm = 0;
           double difference = 0;
           for (int i = 0; i < expected.length; i++) {
-            if (!isBiasOfAKey(config(model, 1), name, i)) {
+            if (!isBiasOfAKey(config(model, 1, steps), name, i)) {
               norm += expected[i] * expected[i];
               difference += (expected[i] - found[i]) * (expected[i] - found[i]);
             }
@@ -131,7 +134,7 @@ class MeshTrainingTest {
   @ParameterizedTest
   @CsvSource(delimiter = '|', value = "gpt | data=2,model=2 | 0")
   void twiceTheSameIsTheSame(String model, String mesh, int zero) {
-    repeat(model, mesh, zero);
+    repeat(model, mesh, zero, FEW);
   }
 
   @Tag("nightly")
@@ -147,12 +150,12 @@ class MeshTrainingTest {
         "mlp  | data=2,model=2 | 3",
       })
   void twiceTheSameIsTheSameEverywhere(String model, String mesh, int zero) {
-    repeat(model, mesh, zero);
+    repeat(model, mesh, zero, STEPS);
   }
 
-  private static void repeat(String model, String mesh, int zero) {
-    TrainConfig config = on(config(model, 2), mesh, zero);
-    Outcome first = trained(config, true);
+  private static void repeat(String model, String mesh, int zero, int steps) {
+    TrainConfig config = on(config(model, 2, steps), mesh, zero);
+    Outcome first = train(config, true);
     Outcome second = train(config, true);
     assertArrayEquals(first.losses, second.losses, 0);
     first.parameters.forEach(
@@ -162,7 +165,7 @@ class MeshTrainingTest {
   @ParameterizedTest(name = "ZeRO {0}, {1} micro-batches")
   @CsvSource({"0, 1", "0, 2", "2, 2"})
   void bucketsChangeNoBit(int zero, int microBatches) {
-    TrainConfig config = on(config("gpt", microBatches), "data=2", zero);
+    TrainConfig config = on(config("gpt", microBatches, FEW), "data=2", zero);
     Outcome expected = train(config, true);
     for (String bytes : List.of("1", "6000", "20KB")) {
       ObjectNode changes = new ObjectMapper().createObjectNode().put("bucket-bytes", bytes);
@@ -179,9 +182,9 @@ class MeshTrainingTest {
     return config.with(changes, "the test");
   }
 
-  private static TrainConfig config(String model, int microBatches) {
+  private static TrainConfig config(String model, int microBatches, int steps) {
     ObjectNode changes = new ObjectMapper().createObjectNode();
-    changes.put("model", model).put("steps", STEPS).put("threads", 2).put("layers", 2);
+    changes.put("model", model).put("steps", steps).put("threads", 2).put("layers", 2);
     changes.put("batch", 12).put("micro-batches", microBatches).put("warmup", 10);
     if (model.equals("resnet")) {
       changes.put("layers", 1).put("hidden", 4).put("image", 8).put("dtype", "f64");
@@ -214,10 +217,10 @@ class MeshTrainingTest {
   private static Outcome train(TrainConfig config, boolean together) {
     try (Learner learner = together ? Learner.open(config) : Session.open(Session.spec(config))) {
       learner.initialize();
-      double[] losses = new double[STEPS];
+      double[] losses = new double[config.steps()];
       var random = new Random(3);
       var schedule = new Schedule(config.learningRate(), config.warmup(), config.steps());
-      for (int step = 0; step < STEPS; step++) {
+      for (int step = 0; step < config.steps(); step++) {
         losses[step] =
             learner
                 .step(step + 1, schedule.rate(step + 1), (_, input) -> fill(config, random, input))
