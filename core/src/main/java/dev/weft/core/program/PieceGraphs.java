@@ -22,11 +22,19 @@ import java.util.Map;
  * @param first what may run instead where accumulators hold nothing yet: the same, but that
  *     gradients are written, not added; outputs have the accumulators' names. May be empty:
  *     accumulators are cleared then
+ * @param last what may run instead where nothing is added onto an accumulator any more: the same,
+ *     but that sums are folded, in the accumulators' memory or as outputs {@code name.gradient}.
+ *     May be empty: sums stay as they were added up then
  * @param held how inputs and outputs lie on the mesh, by name; what is missing is whole on every
  *     device
  */
 public record PieceGraphs(
-    int piece, Mesh mesh, Map<Work, Graph> graphs, Map<Work, Graph> first, Map<String, Held> held) {
+    int piece,
+    Mesh mesh,
+    Map<Work, Graph> graphs,
+    Map<Work, Graph> first,
+    Map<Work, Graph> last,
+    Map<String, Held> held) {
   /**
    * A tensor on a mesh.
    *
@@ -37,7 +45,18 @@ public record PieceGraphs(
   public PieceGraphs {
     graphs = Map.copyOf(graphs);
     first = Map.copyOf(first);
+    last = Map.copyOf(last);
     held = Map.copyOf(held);
+  }
+
+  /** Graphs that leave sums as they were added up. */
+  public PieceGraphs(
+      int piece,
+      Mesh mesh,
+      Map<Work, Graph> graphs,
+      Map<Work, Graph> first,
+      Map<String, Held> held) {
+    this(piece, mesh, graphs, first, Map.of(), held);
   }
 
   /** How an input or output lies on the mesh. */

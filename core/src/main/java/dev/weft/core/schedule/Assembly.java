@@ -23,6 +23,7 @@ import java.util.Set;
 public final class Assembly {
   private final int microBatches;
   private final List<StageBuilder> stages = new ArrayList<>();
+  private final List<Set<String>> folded = new ArrayList<>();
 
   private Assembly(int microBatches) {
     this.microBatches = microBatches;
@@ -63,9 +64,10 @@ public final class Assembly {
       for (int chunk = 0; chunk < order.chunks(); chunk++) {
         own.put(chunk * count + stage, pieces.get(chunk * count + stage));
       }
-      assembly.stages.add(
-          new StageAssembly(stage, own, order, wiring, quick, slow, letters, transfers.get(stage))
-              .assemble());
+      var steps =
+          new StageAssembly(stage, own, order, wiring, quick, slow, letters, transfers.get(stage));
+      assembly.stages.add(steps.assemble());
+      assembly.folded.add(steps.folded());
     }
     return assembly;
   }
@@ -107,6 +109,14 @@ public final class Assembly {
       }
     }
     return letters;
+  }
+
+  /**
+   * The accumulators of a stage, {@code name.sum}, whose sums are folded when the program has run,
+   * see {@link PieceGraphs#last}.
+   */
+  public Set<String> folded(int stage) {
+    return folded.get(stage);
   }
 
   /** The program that this is. */

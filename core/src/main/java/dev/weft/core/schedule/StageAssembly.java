@@ -52,6 +52,8 @@ final class StageAssembly {
   private final Map<String, Integer> fragments = new HashMap<>();
   private final List<Event> events = new ArrayList<>();
 
+  private final Set<String> folded = new HashSet<>();
+
   /** The steps that receive, by name and micro-batch. */
   private final Map<String, int[]> receives = new HashMap<>();
 
@@ -311,6 +313,7 @@ final class StageAssembly {
     for (PieceGraphs piece : pieces.values()) {
       var graphs = new ArrayList<>(piece.graphs().values());
       graphs.addAll(piece.first().values());
+      graphs.addAll(piece.last().values());
       for (Graph graph : graphs) {
         for (Graph.Input input : graph.inputs()) {
           switch (input.kind()) {
@@ -345,23 +348,37 @@ final class StageAssembly {
   /**
    * A run per action. What adds onto accumulators that hold nothing yet is replaced by what writes
    * them, if there is such a graph and none of them holds anything; else they are cleared first.
+   * What is the last to add onto all of its accumulators is replaced by what folds them too.
    */
   private void runs() {
+    Map<String, Integer> latest = new HashMap<>();
+    eachAction((action, place, maker) -> sums(maker).forEach(sum -> latest.put(sum, place)));
     Set<String> filled = new HashSet<>();
     Set<String> cleared = new LinkedHashSet<>();
     eachAction(
         (action, place, maker) -> {
-          Set<String> sums = new LinkedHashSet<>();
-          wiring.graph(maker).inputs(Graph.Kind.ACCUMULATOR).forEach(v -> sums.add(v.name()));
+          Set<String> sums = sums(maker);
           Graph first = piece(maker).first().get(maker.work());
+          Graph last = piece(maker).last().get(maker.work());
           boolean writes =
               first != null && !sums.isEmpty() && sums.stream().noneMatch(filled::contains);
           if (!writes) {
             sums.stream().filter(sum -> !filled.contains(sum)).forEach(cleared::add);
           }
           filled.addAll(sums);
+          boolean folds =
+              last != null
+                  && !writes
+                  && sums.stream().allMatch(sum -> Objects.equals(latest.get(sum), place));
+          if (folds) {
+            folded.addAll(sums);
+          }
           int fragment =
-              fragment(maker, writes ? Objects.requireNonNull(first) : wiring.graph(maker), writes);
+              writes
+                  ? fragment(maker, Objects.requireNonNull(first), ".first")
+                  : folds
+                      ? fragment(maker, Objects.requireNonNull(last), ".last")
+                      : fragment(maker, wiring.graph(maker), "");
           events.add(
               new Event(
                   timetable.end(stage, place),
@@ -378,6 +395,18 @@ final class StageAssembly {
     }
   }
 
+  /** The accumulators onto which a graph adds. */
+  private Set<String> sums(Wiring.Maker maker) {
+    Set<String> sums = new LinkedHashSet<>();
+    wiring.graph(maker).inputs(Graph.Kind.ACCUMULATOR).forEach(v -> sums.add(v.name()));
+    return sums;
+  }
+
+  /** The accumulators whose sums are folded at last. */
+  Set<String> folded() {
+    return Set.copyOf(folded);
+  }
+
   private Fragment clear(Set<String> sums) {
     var graph = new Builder("clear");
     var numbers = new ArrayList<Integer>();
@@ -390,12 +419,12 @@ final class StageAssembly {
     return new Fragment("clear", Work.STEP, 0, graph.build(), numbers, numbers);
   }
 
-  private int fragment(Wiring.Maker maker, Graph graph, boolean first) {
+  private int fragment(Wiring.Maker maker, Graph graph, String variant) {
     int chunk = maker.piece() / timetable.stages();
     String name =
         maker.work().name().toLowerCase(Locale.ROOT).replace('_', '-')
             + (order.chunks() == 1 ? "" : "." + chunk)
-            + (first ? ".first" : "");
+            + variant;
     Integer known = fragments.get(name);
     if (known != null) {
       return known;

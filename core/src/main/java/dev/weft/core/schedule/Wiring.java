@@ -115,12 +115,12 @@ final class Wiring {
     return donated == null ? output.value().name() : donated.name();
   }
 
-  /** Whether a name is that of a parameter's gradient. */
+  /** Whether a name is that of a parameter's gradient, added up or folded. */
   static boolean isSum(PieceGraphs piece, String name) {
-    if (!name.endsWith(".sum")) {
+    if (!name.endsWith(".sum") && !name.endsWith(".gradient")) {
       return false;
     }
-    String parameter = name.substring(0, name.length() - ".sum".length());
+    String parameter = name.substring(0, name.lastIndexOf('.'));
     return piece.graphs().values().stream()
         .flatMap(g -> g.inputs(Graph.Kind.PARAMETER).stream())
         .anyMatch(v -> v.name().equals(parameter));

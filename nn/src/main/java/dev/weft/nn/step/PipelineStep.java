@@ -22,6 +22,7 @@ import dev.weft.core.simulate.Choice;
 import dev.weft.core.simulate.Simulator;
 import dev.weft.core.stage.Cotangents;
 import dev.weft.core.stage.Cutting;
+import dev.weft.core.stage.FoldedGradients;
 import dev.weft.core.stage.ForwardPiece;
 import dev.weft.core.stage.Fragments;
 import dev.weft.core.stage.Piece;
@@ -132,8 +133,9 @@ public record PipelineStep(
       train = whole.train(loss, weight);
       gradients = List.of(whole.gradients());
     } else {
-      train = train(pieces, loss, plan, kept, data.keySet(), remarks);
-      gradients = gradients(train, held);
+      Assembly assembly = train(pieces, loss, plan, kept, data.keySet(), remarks);
+      train = assembly.program("train");
+      gradients = gradients(train, assembly, held, kept);
     }
     var ends = new StepEnds(gradients, held, plan.mesh(), kept, optimizer, clip);
     StepGraphs.Evaluation evaluation = StepGraphs.evaluation(model, data, dtype, prepared);
@@ -168,7 +170,7 @@ public record PipelineStep(
     return WholeModel.of(graphs, plan.mesh(), passes);
   }
 
-  private static Program train(
+  private static Assembly train(
       List<Piece> pieces,
       String loss,
       PipelinePlan plan,
@@ -179,13 +181,15 @@ public record PipelineStep(
     List<Fragments> firsts =
         plan.microBatches() > 1 ? fragments(pieces, loss, plan, kept, false) : List.of();
     List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
-    Order order = order(graphs, plan, data, remarks);
-    return Assembly.of(graphs, order, data).program("train");
+    if (plan.mesh().size() > 1 && plan.microBatches() > 1) {
+      graphs.replaceAll(piece -> FoldedGradients.of(piece, kept));
+    }
+    return Assembly.of(graphs, order(graphs, plan, data, remarks), data);
   }
 
-  /** Where stages leave the gradients of what they hold: in accumulators. */
+  /** Where stages leave the gradients of what they hold: in accumulators, added up or folded. */
   private static List<Map<String, StepEnds.Gradient>> gradients(
-      Program train, List<List<Parameter>> held) {
+      Program train, Assembly assembly, List<List<Parameter>> held, Map<String, Layout> kept) {
     var gradients = new ArrayList<Map<String, StepEnds.Gradient>>();
     for (int stage = 0; stage < held.size(); stage++) {
       Map<String, Layout> layouts = new HashMap<>();
@@ -193,8 +197,14 @@ public record PipelineStep(
       Map<String, StepEnds.Gradient> own = new HashMap<>();
       for (Parameter parameter : held.get(stage)) {
         String sum = parameter.key() + ".sum";
+        @Nullable Layout last = assembly.folded(stage).contains(sum) ? kept.get(sum) : null;
+        // What could not take over the accumulator's memory, its parts being smaller, has its own.
+        String apart = parameter.key() + ".gradient";
         own.put(
-            parameter.key(), new StepEnds.Gradient(sum, Objects.requireNonNull(layouts.get(sum))));
+            parameter.key(),
+            last == null
+                ? new StepEnds.Gradient(sum, Objects.requireNonNull(layouts.get(sum)))
+                : new StepEnds.Gradient(layouts.containsKey(apart) ? apart : sum, last));
       }
       gradients.add(own);
     }

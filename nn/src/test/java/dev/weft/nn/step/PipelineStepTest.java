@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
@@ -231,6 +232,9 @@ class PipelineStepTest {
     "gpt, 2, '', 0, 4, interleaved, full",
     "gpt, 2, 'data=2', 2, 4, 1f1b, full",
     "gpt, 2, 'model=2', 0, 1, 1f1b, none",
+    "gpt, 2, 'data=2', 0, 3, 1f1b, full",
+    "gpt, 2, 'data=2', 1, 2, zero-bubble, none",
+    "moe, 2, 'data=2', 1, 2, interleaved, none",
     "moe, 4, '', 0, 4, 1f1b, full inline",
     "unet, 4, '', 0, 4, 1f1b, full",
     "unet, 2, '', 0, 4, interleaved, none",
@@ -330,6 +334,25 @@ class PipelineStepTest {
             step.remarks());
         assertEquals(74, taken);
       }
+    }
+  }
+
+  /** Gradients are reduced in the last backward, as soon as they are made, not after it. */
+  @ParameterizedTest
+  @CsvSource({"0", "1", "3"})
+  void gradientsAreFoldedInTheLastBackward(int zero) {
+    Example example = example("gpt");
+    PipelinePlan plan = plan(2, "data=2", zero, 4, "1f1b", "none");
+    PipelineStep step =
+        PipelineStep.of(example.model(), example.data(), DataType.F64, SGD, 1, plan);
+    for (StageProgram stage : step.norm().stages()) {
+      long exchanged =
+          stage.fragments().stream()
+              .filter(fragment -> fragment.name().equals("fold"))
+              .flatMap(fragment -> fragment.graph().nodes().stream())
+              .filter(node -> node.op() instanceof Collective)
+              .count();
+      assertEquals(0, exchanged);
     }
   }
 }
