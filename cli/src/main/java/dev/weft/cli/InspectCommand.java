@@ -1,5 +1,6 @@
 package dev.weft.cli;
 
+import dev.weft.core.cluster.Bytes;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
@@ -7,6 +8,7 @@ import dev.weft.core.op.GraphText;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.trace.Parameter;
 import dev.weft.nn.step.StepGraphs;
+import dev.weft.nn.step.TrainingMemory;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.util.Locale;
@@ -34,8 +36,9 @@ final class InspectCommand implements Runnable {
     spec.commandLine().usage(spec.commandLine().getOut());
   }
 
+  /** The step of a model on one device: traced, nothing is allocated. */
   private static StepGraphs graphs(Session.Spec trained) {
-    return StepGraphs.of(
+    return StepGraphs.forOneDevice(
         trained.model(),
         trained.data(),
         trained.parameterType(),
@@ -56,7 +59,14 @@ final class InspectCommand implements Runnable {
     public Integer call() {
       TrainConfig config = ConfigOptions.read(spec.commandLine());
       Session.Spec trained = Session.spec(config);
-      System.out.println(GraphText.print(graphs(trained).micro()));
+      StepGraphs graphs =
+          StepGraphs.of(
+              trained.model(),
+              trained.data(),
+              trained.parameterType(),
+              trained.optimizer(),
+              trained.clip());
+      System.out.println(GraphText.print(graphs.micro()));
       return 0;
     }
   }
@@ -71,8 +81,8 @@ final class InspectCommand implements Runnable {
 
     @Override
     public Integer call() {
-      long count = 0;
       Session.Spec trained = Session.spec(ConfigOptions.read(spec.commandLine()));
+      long count = 0;
       for (Parameter parameter : graphs(trained).parameters()) {
         for (String name : parameter.sliceNames()) {
           System.out.printf("%-32s %s%n", name, parameter.sliceType());
@@ -95,19 +105,29 @@ final class InspectCommand implements Runnable {
     @Override
     public Integer call() {
       Session.Spec trained = Session.spec(ConfigOptions.read(spec.commandLine()));
-      try (Session session = Session.open(trained)) {
-        Map<String, Cost> costs = new TreeMap<>();
-        add(graphs(trained).micro(), 1, costs);
-        System.out.printf("%-36s %12s %12s%n", "op", "GFLOP", "MB");
-        Cost total = Cost.NONE;
-        for (Map.Entry<String, Cost> entry : costs.entrySet()) {
-          print(entry.getKey(), entry.getValue());
-          total = total.plus(entry.getValue());
-        }
-        print("micro-batch", total);
-        System.out.println("predicted peak memory " + session.predictedPeak());
+      StepGraphs graphs = graphs(trained);
+      Map<String, Cost> costs = new TreeMap<>();
+      add(graphs.micro(), 1, costs);
+      System.out.printf("%-36s %12s %12s%n", "op", "GFLOP", "MB");
+      Cost total = Cost.NONE;
+      for (Map.Entry<String, Cost> entry : costs.entrySet()) {
+        print(entry.getKey(), entry.getValue());
+        total = total.plus(entry.getValue());
       }
+      print("micro-batch", total);
+      long bytes =
+          TrainingMemory.ofOneDevice(
+              graphs, trained.data(), trained.optimizer(), trained.microBatches());
+      System.out.printf(Locale.ROOT, "%,d parameters%n", count(graphs));
+      System.out.println("predicted peak memory on one device " + Bytes.of(bytes));
       return 0;
+    }
+
+    private static long count(StepGraphs graphs) {
+      return graphs.parameters().stream()
+          .filter(parameter -> !parameter.averaged())
+          .mapToLong(parameter -> parameter.type().elements())
+          .sum();
     }
 
     private static void print(String name, Cost cost) {

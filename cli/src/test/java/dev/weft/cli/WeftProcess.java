@@ -32,6 +32,13 @@ record WeftProcess(Process process, Path output) {
     return start(folder, limited);
   }
 
+  /** A process that could not load libtorch if it tried. */
+  static WeftProcess startWithoutLibrary(Path folder, String... arguments) throws IOException {
+    var command = new ArrayList<>(List.of("env", "WEFT_LIBTORCH=" + folder.resolve("nothing")));
+    command.addAll(command(arguments));
+    return start(folder, command);
+  }
+
   private static WeftProcess start(Path folder, List<String> command) throws IOException {
     Path output = Files.createTempFile(folder, "output", ".txt");
     return new WeftProcess(

@@ -118,6 +118,13 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
     };
   }
 
+  /** Whether each element of the result follows from the elements at its place. */
+  static boolean isElementwise(Node node) {
+    String kind = kind(node.op().name());
+    return node.outputs().size() == 1
+        && (kind.equals(DeviceProfile.OTHERS) || kind.equals("transcendental"));
+  }
+
   private static boolean isView(Node node) {
     return node.inputs().size() == 1
         && node.op().view(Strided.dense(node.input(0).shape())).isPresent();
