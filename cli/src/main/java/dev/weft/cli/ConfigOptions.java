@@ -61,6 +61,10 @@ final class ConfigOptions {
           Map.entry("mesh", "how they stand, like data=2,model=2; all along data if not said"),
           Map.entry("stages", "groups of devices that the layers are dealt out to"),
           Map.entry("chunks", "pieces of the model on each stage; 0 for what the schedule has"),
+          Map.entry(
+              "cut",
+              "scopes that the second stage and all later ones begin with, like h.2,h.4; found by"
+                  + " costs if not said"),
           Map.entry("schedule", String.join(", ", Schedules.names())),
           Map.entry(
               "recompute",

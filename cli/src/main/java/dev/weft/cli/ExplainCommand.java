@@ -48,20 +48,31 @@ final class ExplainCommand implements Callable<Integer> {
 
   @Option(
       names = "--mesh",
-      required = true,
       paramLabel = "AXES",
-      description = "the mesh, like data=2,model=4")
-  String mesh;
+      description = "the mesh, like data=2,model=4; of each stage where there are stages")
+  @Nullable String mesh;
 
   @Option(names = "--format", defaultValue = "text", description = "text or json")
   EvalCommand.Format format;
 
   @Override
   public Integer call() {
-    Mesh devices = Mesh.parse(mesh);
+    boolean isCut = graph == null && ConfigOptions.read(spec.commandLine()).stages() > 1;
+    if (mesh == null && !isCut) {
+      throw new UserException(
+          "weft explain tells how a model is split: add --mesh, like --mesh data=2,model=4, or"
+              + " --stages 2 for where it is cut");
+    }
+    Mesh devices = mesh == null ? Mesh.SINGLE : Mesh.parse(mesh);
     Explanation explanation = graph == null ? ofModel(devices) : ofFile(graph, devices);
-    System.out.print(
-        format == EvalCommand.Format.JSON ? json(explanation) + "\n" : text(devices, explanation));
+    ObjectNode tree = json(explanation);
+    String text = mesh == null ? "" : text(devices, explanation);
+    if (isCut) {
+      var stages = StagesExplained.of(ConfigOptions.read(spec.commandLine()));
+      stages.json(tree.putArray("stages"));
+      text = stages.text() + text;
+    }
+    System.out.print(format == EvalCommand.Format.JSON ? tree + "\n" : text);
     System.out.flush();
     explanation.remarks().forEach(remark -> System.err.println("warning: " + remark));
     return 0;

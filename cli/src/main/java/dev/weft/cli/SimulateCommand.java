@@ -130,6 +130,14 @@ final class SimulateCommand implements Callable<Integer> {
       description = "of the model: how each stage's devices stand, like data=2,model=4")
   @Nullable String mesh;
 
+  @Option(
+      names = "--cut",
+      paramLabel = "SCOPES",
+      description =
+          "of the model: what the second stage and all later ones begin with, like h.2,h.4; found"
+              + " by costs if not said")
+  @Nullable String cut;
+
   @Option(names = "--zero", paramLabel = "N", description = "of the model: the stage of ZeRO")
   @Nullable Integer zero;
 
@@ -158,9 +166,14 @@ final class SimulateCommand implements Callable<Integer> {
     if (model != null) {
       return simulateModel(model);
     }
-    if (cluster != null || mesh != null || zero != null || batch != null || dtype != null) {
+    if (cluster != null
+        || mesh != null
+        || cut != null
+        || zero != null
+        || batch != null
+        || dtype != null) {
       throw new UserException(
-          "--cluster, --mesh, --zero, --batch and --dtype tell of a model: add --model, like"
+          "--cluster, --mesh, --cut, --zero, --batch and --dtype tell of a model: add --model, like"
               + " --model gpt-6.7b");
     }
     Schedule asked = Schedules.named(schedule);
@@ -212,6 +225,9 @@ final class SimulateCommand implements Callable<Integer> {
     changes.put("chunks", chunks == null ? 0 : chunks);
     if (mesh != null) {
       changes.put("mesh", mesh);
+    }
+    if (cut != null) {
+      changes.put("cut", cut);
     }
     if (zero != null) {
       changes.put("zero", zero);

@@ -35,6 +35,20 @@ final class ExplainCommandTest {
   }
 
   @Test
+  void whereAModelIsCut() throws Exception {
+    String[] command = "explain --layers 5 --stages 3 --cut h.1,h.4 --format json".split(" ");
+    JsonNode stages = explain(command).get("stages");
+    assertEquals(3, stages.size());
+    assertEquals("h.1", stages.get(1).get("first").asText());
+    assertEquals("h.3", stages.get(1).get("last").asText());
+    assertEquals(32 * 64 * 192 * 4, stages.get(1).get("received_bytes").asLong());
+    assertEquals(0, stages.get(0).get("received_bytes").asLong());
+    var mistake = WeftProcess.runHere("explain", "--layers", "5");
+    assertEquals(2, mistake.code());
+    assertTrue(mistake.output().contains("--mesh"), mistake.output());
+  }
+
+  @Test
   void aGraphAsJson() throws Exception {
     Path file =
         program(

@@ -64,6 +64,18 @@ final class SimulateCommandTest {
     assertTrue(mistake.output().contains("p3.16xlarge:4"), mistake.output());
   }
 
+  /** Bytes of parameters follow from where the model is cut; the slower the worse the cut. */
+  @Test
+  void aModelIsCutAtScopes() throws Exception {
+    String line =
+        "--model gpt-350m --stages 2 --micro-batches 4 --batch 8 --dtype bf16 --cluster a100";
+    double best = json(line).get("seconds").asDouble();
+    JsonNode uneven = json(line + " --cut h.20");
+    double first = uneven.get("per_stage").get(0).get("busy_seconds").asDouble();
+    assertTrue(first > 2 * uneven.get("per_stage").get(1).get("busy_seconds").asDouble());
+    assertTrue(uneven.get("seconds").asDouble() > 1.2 * best);
+  }
+
   @ParameterizedTest
   @CsvSource({
     "--stages 4 --micro-batches 8 --recompute full, 41",
@@ -151,6 +163,14 @@ final class SimulateCommandTest {
         "--stages 4 --micro-batches 6 --recompute fraction=2 | a number from 0 to 1 after =, found"
             + " 2",
         "--stages 4 --micro-batches 6 --recompute auto | --recompute auto is fitted to the memory",
+        "--stages 4 --micro-batches 6 --cut h.1 | add --model",
+        "--model gpt --cluster a100 --stages 3 --micro-batches 4 --cut h.1 | --stages 3 has 3: name"
+            + " 2 scopes",
+        "--model gpt --cluster a100 --stages 2 --micro-batches 4 --cut hh.1 | did you mean 'h.1'?",
+        "--model gpt --cluster a100 --stages 2 --micro-batches 4 --cut h.1.qkv | cut before 'h.1'",
+        "--model gpt --cluster a100 --stages 2 --micro-batches 4 --cut embedding | the model begins"
+            + " there",
+        "--model gpt --cluster a100 --stages 1 --micro-batches 4 --cut h.1 | add --stages 2",
         "--stages 4 --micro-batches 6 --recompute-timing late | must be early or inline, found"
             + " 'late'",
         "--stages 4 --micro-batches x | 'x'",

@@ -1,5 +1,6 @@
 package dev.weft.nn.step;
 
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.stage.Balance;
 import dev.weft.core.stage.CutCosts;
 import dev.weft.core.stage.Cutting;
@@ -11,6 +12,30 @@ public interface StageCut {
   /** The slowest piece is as fast as can be by counts of operations and bytes. */
   StageCut COUNTED =
       (cutting, plan) -> Balance.of(cutting, CutCosts.COUNTED).cut(plan.pieces()).starts();
+
+  /**
+   * Right before named scopes.
+   *
+   * @param scopes what the second piece and all later ones begin with
+   */
+  static StageCut before(List<String> scopes) {
+    return (cutting, plan) -> {
+      if (scopes.size() != plan.pieces() - 1) {
+        throw new UserException(
+            "--cut names %d %s and so makes %d pieces, --stages %d%s has %d: name %d %s or leave --cut out"
+                .formatted(
+                    scopes.size(),
+                    scopes.size() == 1 ? "scope" : "scopes",
+                    scopes.size() + 1,
+                    plan.stages(),
+                    plan.chunks() == 1 ? "" : " with " + plan.chunks() + " chunks each",
+                    plan.pieces(),
+                    plan.pieces() - 1,
+                    plan.pieces() == 2 ? "scope" : "scopes"));
+      }
+      return cutting.before(scopes);
+    };
+  }
 
   /**
    * Where pieces begin.

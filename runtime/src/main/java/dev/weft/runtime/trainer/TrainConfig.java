@@ -1,20 +1,9 @@
 package dev.weft.runtime.trainer;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.JsonMappingException;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.PropertyNamingStrategies;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
-import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.MeshAxis;
-import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.schedule.Schedule;
@@ -23,16 +12,12 @@ import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
 import dev.weft.nn.step.PipelinePlan;
+import dev.weft.nn.step.StageCut;
 import dev.weft.runtime.data.SyntheticImages;
 import dev.weft.runtime.data.SyntheticPoints;
 import dev.weft.runtime.run.RunDirectory;
 import java.io.File;
-import java.io.FileNotFoundException;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -72,6 +57,8 @@ import java.util.stream.Collectors;
  *     from stage 1, 2 and 3 on
  * @param stages groups of devices that the model's layers are dealt out to; each has the mesh
  * @param chunks pieces of the model on each stage; 0 for as many as the schedule usually has
+ * @param cut scopes that the second piece and all later ones begin with, {@code h.2,h.4}; empty for
+ *     a cut into pieces of about equal costs
  * @param schedule in what order stages compute
  * @param recompute what the backward needs and is made again: {@code none}, {@code full}, {@code
  *     fraction=0.5}, {@code stage-aware=0.6}, {@code auto} for what memory demands
@@ -117,6 +104,7 @@ public record TrainConfig(
     int zero,
     int stages,
     int chunks,
+    String cut,
     String schedule,
     String recompute,
     String recomputeTiming,
@@ -162,6 +150,7 @@ public record TrainConfig(
           0,
           1,
           0,
+          "",
           "1f1b",
           "none",
           "early",
@@ -169,29 +158,6 @@ public record TrainConfig(
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
-
-  private static final ObjectMapper JSON =
-      strict(
-          JsonMapper.builder()
-              .disable(com.fasterxml.jackson.databind.MapperFeature.ALLOW_COERCION_OF_SCALARS)
-              .build());
-  private static final ObjectMapper YAML =
-      strict(
-          YAMLMapper.builder(
-                  YAMLFactory.builder()
-                      .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                      .build())
-              .build());
-
-  private static final ObjectNode DEFAULT_TREE = DEFAULT.toTree();
-
-  private static ObjectMapper strict(ObjectMapper mapper) {
-    return mapper
-        .setPropertyNamingStrategy(PropertyNamingStrategies.KEBAB_CASE)
-        .configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, true)
-        .configure(DeserializationFeature.ACCEPT_FLOAT_AS_INT, false)
-        .configure(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES, true);
-  }
 
   /** Holds the values to their ranges, naming the option that is wrong. */
   public TrainConfig {
@@ -217,6 +183,11 @@ public record TrainConfig(
     }
     atLeast("stages", stages, 1);
     atLeast("chunks", chunks, 0);
+    if (!cut.isEmpty() && stages == 1 && chunks <= 1) {
+      throw new UserException(
+          "--cut %s makes %d stages, found --stages 1: add --stages %d"
+              .formatted(cut, scopes(cut).size() + 1, scopes(cut).size() + 1));
+    }
     if (stages == 1 && !mesh.isEmpty() && devices > 0 && Mesh.parse(mesh).size() != devices) {
       throw new UserException(
           "the mesh %s stands for %d devices, --devices says %d"
@@ -267,7 +238,7 @@ public record TrainConfig(
     if (Models.readsText(model)) {
       return DEFAULT;
     }
-    ObjectNode changes = JSON.createObjectNode();
+    ObjectNode changes = ConfigTree.empty();
     changes.put("name", model).put("model", model).put("warmup", 30).put("save-every", 0);
     switch (model) {
       case ImageTask.UNET ->
@@ -317,21 +288,15 @@ public record TrainConfig(
 
   /** The names of all options, as flags and keys. */
   public static List<String> keys() {
-    var keys = new ArrayList<String>();
-    DEFAULT.toTree().fieldNames().forEachRemaining(keys::add);
-    return keys;
+    return ConfigTree.keys();
   }
 
   public ObjectNode toTree() {
-    return JSON.valueToTree(this);
+    return ConfigTree.of(this);
   }
 
   public String toYaml() {
-    try {
-      return YAML.writeValueAsString(this);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException(e);
-    }
+    return ConfigTree.yaml(this);
   }
 
   /**
@@ -341,76 +306,7 @@ public record TrainConfig(
    * @throws UserException if a key is unknown or a value of the wrong type
    */
   public TrainConfig with(ObjectNode changes, String source) {
-    List<String> known = keys();
-    ObjectNode tree = toTree();
-    changes
-        .fieldNames()
-        .forEachRemaining(
-            key -> {
-              if (!known.contains(key)) {
-                throw new UserException(
-                    "unknown key '" + key + "' in " + source + Suggestion.hint(key, known));
-              }
-              requireType(key, changes.get(key), DEFAULT_TREE.get(key), source);
-              JsonNode value = changes.get(key);
-              tree.set(key, isMemory(key) ? tree.textNode(value.asText()) : value);
-            });
-    ObjectNode preset = Presets.model(tree.get("model").asText());
-    if (preset != null) {
-      tree.set("model", preset.get("model"));
-    }
-    try {
-      return JSON.treeToValue(tree, TrainConfig.class);
-    } catch (JsonMappingException e) {
-      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-        if (cause instanceof UserException mistake) {
-          throw mistake;
-        }
-      }
-      throw new UserException(source + ": " + e.getOriginalMessage(), e);
-    } catch (JsonProcessingException e) {
-      throw new UserException(source + ": " + e.getOriginalMessage(), e);
-    }
-  }
-
-  /** Whether a key is for an amount of memory, which may be a text with a unit or a number. */
-  private static boolean isMemory(String key) {
-    return key.equals("device-memory") || key.equals("bucket-bytes");
-  }
-
-  /** Holds a value to the type that the default has. */
-  private static void requireType(String key, JsonNode value, JsonNode like, String source) {
-    String expected;
-    boolean fits;
-    if (like.isArray()) {
-      expected = "a list of texts, like [a.txt, b.txt]";
-      fits = value.isArray();
-      for (JsonNode element : value) {
-        fits &= element.isTextual();
-      }
-    } else if (isMemory(key)) {
-      expected = "an amount of memory like 4MiB or 1000000";
-      fits = value.isTextual() || value.canConvertToLong() && value.isIntegralNumber();
-    } else if (like.isTextual()) {
-      expected =
-          "a text"
-              + (value.isValueNode() && !value.isNull() ? ", like \"" + value.asText() + "\"" : "");
-      fits = value.isTextual();
-    } else if (like.isFloatingPointNumber()) {
-      expected = "a number";
-      fits = value.isNumber() && Double.isFinite(value.asDouble());
-    } else if (like.isLong()) {
-      expected = "a whole number";
-      fits = value.isIntegralNumber() && value.canConvertToLong();
-    } else {
-      expected = "a whole number up to " + Integer.MAX_VALUE;
-      fits = value.isIntegralNumber() && value.canConvertToInt();
-    }
-    if (!fits) {
-      throw new UserException(
-          "key '%s' in %s: expected %s, found %s"
-              .formatted(key, source, expected, value.isNull() ? "nothing" : value));
-    }
+    return ConfigTree.changed(this, changes, source);
   }
 
   /**
@@ -448,31 +344,7 @@ public record TrainConfig(
 
   /** This configuration with what a YAML file says. */
   public TrainConfig withFile(Path file) {
-    try {
-      JsonNode tree = YAML.readTree(file.toFile());
-      if (tree == null || tree.isMissingNode() || tree.isNull()) {
-        return this;
-      }
-      if (!(tree instanceof ObjectNode object)) {
-        throw new UserException("'" + file + "' must hold keys and values");
-      }
-      return with(object, "'" + file + "'");
-    } catch (JsonProcessingException e) {
-      throw new UserException(
-          "'"
-              + file
-              + "' is no YAML: "
-              + e.getOriginalMessage().lines().map(String::strip).collect(Collectors.joining(" ")),
-          e);
-    } catch (FileNotFoundException | NoSuchFileException e) {
-      throw new UserException(
-          Files.isDirectory(file)
-              ? "'" + file + "' is a directory: --config takes a YAML file"
-              : "there is no file '" + file + "', named by --config",
-          e);
-    } catch (IOException e) {
-      throw new UserException("'" + file + "' is no YAML: " + e.getMessage(), e);
-    }
+    return ConfigTree.read(this, file);
   }
 
   public ModelConfig modelConfig() {
@@ -539,15 +411,21 @@ public record TrainConfig(
               .formatted(stages, each.size(), stages * each.size(), devices));
     }
     int pieces = chunks == 0 ? rule.usualChunks() : chunks;
-    return new PipelinePlan(
-        stages,
-        pieces,
-        each,
-        zero,
-        microBatches,
-        rule,
-        Recompute.parse(recompute, stages),
-        Recompute.timing(recomputeTiming));
+    var plan =
+        new PipelinePlan(
+            stages,
+            pieces,
+            each,
+            zero,
+            microBatches,
+            rule,
+            Recompute.parse(recompute, stages),
+            Recompute.timing(recomputeTiming));
+    return cut.isEmpty() ? plan : plan.withCut(StageCut.before(scopes(cut)));
+  }
+
+  private static List<String> scopes(String text) {
+    return Arrays.stream(text.split(",", -1)).map(String::strip).toList();
   }
 
   public Optimizer optimizerRule() {

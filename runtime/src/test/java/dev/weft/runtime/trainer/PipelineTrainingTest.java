@@ -60,6 +60,7 @@ final class PipelineTrainingTest {
       delimiter = '|',
       value = {
         "gpt | stages:2",
+        "gpt | stages:3 cut:h.1,ln_f",
         "gpt | stages:4 schedule:gpipe recompute:full",
         "gpt | stages:2 schedule:eager-1f1b micro-batches:8",
         "gpt | stages:2 schedule:interleaved",

@@ -83,6 +83,15 @@ final class TrainConfigTest {
     assertTrue(failure("- 1").contains("keys and values"));
   }
 
+  @Test
+  void aCutNeedsStages() throws IOException {
+    Path file = directory.resolve("cut.yaml");
+    Files.writeString(file, "stages: 2\ncut: h.1");
+    TrainConfig config = TrainConfig.DEFAULT.withFile(file);
+    assertEquals(config, TrainConfig.DEFAULT.with(config.toTree(), "the test"));
+    assertTrue(failure("cut: h.1").contains("add --stages 2"));
+  }
+
   private String failure(String yaml) {
     Path file = directory.resolve("bad.yaml");
     return assertThrows(
