@@ -82,7 +82,7 @@ final class TraceCommand implements Callable<Integer> {
     TrainConfig config = TrainConfig.of(directory);
     if (!Files.isDirectory(directory.trace())) {
       throw new UserException(
-          "'%s' has no trace: training on stages (./weft train --stages 2) writes one, after 30 s and at its end; go on with ./weft train --resume %s if it was killed before"
+          "'%s' has no trace: training writes one after 30 s and at its end; go on with ./weft train --resume %s if it was killed before"
               .formatted(run, run));
     }
     RunTrace found = RunTrace.read(directory.trace());
@@ -221,6 +221,12 @@ final class TraceCommand implements Callable<Integer> {
       throw new UserException(
           "%s was measured with %d devices at work, the run has %d: measure as many with %s, or name a larger one with --cluster"
               .formatted(measured ? "'" + own + "'" : "local", named.devices(), devices, profile));
+    }
+    if (cluster == null && named.devices() > devices) {
+      System.err.printf(
+          "note: %s was measured with %d devices at work, the run has %d; for figures of this run"
+              + " measure with %s%n",
+          named.name(), named.devices(), devices, profile);
     }
     return named;
   }

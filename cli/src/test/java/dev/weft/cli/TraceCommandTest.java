@@ -8,9 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.runtime.cluster.ClusterFile;
-import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.TrainConfig;
-import dev.weft.runtime.trainer.Trainer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,11 +36,7 @@ final class TraceCommandTest {
     changes.put("mesh", "data=2").put("threads", 1).put("steps", 7).put("log-every", 1);
     changes.put("name", "traced").putArray("data").add(text.toString());
     TrainConfig config = TrainConfig.DEFAULT.with(changes, "the test").resolved();
-    run = folder.resolve("traced");
-    try (RunDirectory directory = RunDirectory.create(folder, "traced", config.toTree());
-        Trainer trainer = Trainer.open(config)) {
-      trainer.train(directory, new LiveLine(System.out, true));
-    }
+    run = Trainings.train(folder, "traced", config);
   }
 
   private static WeftProcess.Ended trace(String more) {

@@ -51,6 +51,11 @@ public record RunTrace(Program program, List<StepTrace> steps) {
     Disk.local()
         .replace(
             folder.resolve(PROGRAM), ProgramText.print(program).getBytes(StandardCharsets.UTF_8));
+    writeSteps(folder);
+  }
+
+  /** Writes the steps only, into a folder that has the program. */
+  public void writeSteps(Path folder) throws IOException {
     Disk.local().replace(folder.resolve(STEPS), JSON.writeValueAsBytes(tree()));
   }
 

@@ -12,19 +12,22 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps what devices did in the latest logged steps, and writes it down: rarely while training goes
- * on, and at its end. The first step of a process is left out where there are others: it links and
- * measures.
+ * Keeps what devices did in the latest logged steps, and writes it down: after half a minute, ever
+ * more rarely as training goes on, and at its end. The first step of a process is left out where
+ * there are others: it links and measures.
  */
 final class StepRecorder {
   private static final int STEPS = 5;
-  private static final long INTERVAL_NANOS = 30_000_000_000L;
+  private static final long FIRST_NANOS = 30_000_000_000L;
+  private static final long LONGEST_NANOS = 10 * FIRST_NANOS;
 
   private final Path folder;
   private final long first;
   private final ArrayDeque<StepTrace> steps = new ArrayDeque<>();
   private @Nullable Program program;
   private long written = System.nanoTime();
+  private long interval = FIRST_NANOS;
+  private boolean begun;
   private boolean failed;
 
   /**
@@ -56,7 +59,7 @@ final class StepRecorder {
     steps.addLast(
         new StepTrace(step, records.stream().map(record -> record.timeline(origin)).toList()));
     program = records.getFirst().program();
-    return System.nanoTime() - written > INTERVAL_NANOS ? write() : Optional.empty();
+    return System.nanoTime() - written > interval ? write() : Optional.empty();
   }
 
   /**
@@ -69,9 +72,15 @@ final class StepRecorder {
       return Optional.empty();
     }
     try {
-      new RunTrace(program, List.copyOf(steps)).write(folder);
+      var trace = new RunTrace(program, List.copyOf(steps));
+      if (begun) {
+        trace.writeSteps(folder);
+      } else {
+        trace.write(folder);
+      }
+      begun = true;
       failed = false;
-    } catch (IOException e) {
+    } catch (IOException | IllegalArgumentException e) {
       boolean again = failed;
       failed = true;
       return again
@@ -81,6 +90,7 @@ final class StepRecorder {
                   .formatted(folder, e.getClass().getSimpleName(), e.getMessage()));
     } finally {
       written = System.nanoTime();
+      interval = Math.min(2 * interval, LONGEST_NANOS);
     }
     return Optional.empty();
   }

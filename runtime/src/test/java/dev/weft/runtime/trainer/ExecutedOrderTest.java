@@ -59,6 +59,8 @@ final class ExecutedOrderTest {
 
   @ParameterizedTest
   @CsvSource({
+    "micro-batches:3",
+    "devices:2 mesh:data=2",
     "stages:2",
     "stages:4 schedule:gpipe recompute:full",
     "stages:2 schedule:eager-1f1b micro-batches:8",
