@@ -24,6 +24,7 @@ import java.util.LongSummaryStatistics;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -74,6 +75,7 @@ final class BenchCommand implements Runnable {
       description = "Times training steps on random data.")
   static final class StepCommand implements Callable<Integer> {
     private static final int WARMUP = 2;
+    private static final double RATE = 1e-4;
 
     @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
@@ -97,45 +99,50 @@ final class BenchCommand implements Runnable {
       }
       try (Session session = Session.open(config)) {
         session.initialize();
-        SplittableRandom random = new SplittableRandom(config.seed());
+        var batches = new RandomBatches(config);
         for (int step = 1; step <= WARMUP; step++) {
-          step(session, config, step, random);
+          session.step(step, RATE, batches);
         }
+        // As a run does after its first step.
+        System.gc();
         if (worker) {
-          serve(session, config, random);
+          serve(session, batches);
         } else {
-          measure(session, config, random);
+          measure(session, config, batches);
         }
       }
       return 0;
     }
 
-    private static double step(
-        Learner session, TrainConfig config, int step, SplittableRandom random) {
-      return session
-          .step(
-              step,
-              1e-4,
-              (_, input) -> {
-                Session.spec(config)
-                    .data()
-                    .forEach((name, type) -> fill(type, input.apply(name), config, random));
-              })
-          .loss();
-    }
+    /** Numbers for a model's inputs, other ones for every micro-batch. */
+    private static final class RandomBatches implements Learner.BatchSource {
+      private final Map<String, TensorType> data;
+      private final int classes;
+      private final SplittableRandom random;
 
-    private static void fill(
-        TensorType type, MemorySegment segment, TrainConfig config, SplittableRandom random) {
-      for (long i = 0; i < type.elements(); i++) {
-        if (type.dtype().isFloat()) {
-          segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
-        } else {
-          segment.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(config.dataClasses()));
+      RandomBatches(TrainConfig config) {
+        data = Session.spec(config).data();
+        classes = config.dataClasses();
+        random = new SplittableRandom(config.seed());
+      }
+
+      @Override
+      public void load(int part, Function<String, MemorySegment> input) {
+        data.forEach((name, type) -> fill(type, input.apply(name)));
+      }
+
+      private void fill(TensorType type, MemorySegment segment) {
+        for (long i = 0; i < type.elements(); i++) {
+          if (type.dtype().isFloat()) {
+            segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+          } else {
+            segment.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(classes));
+          }
         }
       }
     }
 
-    private void measure(Session session, TrainConfig config, SplittableRandom random) {
+    private void measure(Session session, TrainConfig config, RandomBatches batches) {
       // The default of --steps is for training; a dozen tell the cost.
       int steps =
           spec.commandLine().getParseResult().hasMatchedOption("--steps") ? config.steps() : 12;
@@ -147,7 +154,7 @@ final class BenchCommand implements Runnable {
       long faults = Machine.pageFaults();
       for (int i = 0; i < steps; i++) {
         long start = System.nanoTime();
-        step(session, config, WARMUP + 1 + i, random);
+        session.step(WARMUP + 1 + i, RATE, batches);
         seconds[i] = (System.nanoTime() - start) * 1e-9;
       }
       double faultsPerStep = (double) (Machine.pageFaults() - faults) / steps;
@@ -182,7 +189,7 @@ final class BenchCommand implements Runnable {
       }
     }
 
-    private static void serve(Learner session, TrainConfig config, SplittableRandom random) {
+    private static void serve(Session session, RandomBatches batches) {
       ObjectMapper json = new ObjectMapper();
       ObjectNode ready = json.createObjectNode();
       ready.put("ready", true);
@@ -200,7 +207,7 @@ final class BenchCommand implements Runnable {
           step++;
           long faults = Machine.pageFaults();
           long start = System.nanoTime();
-          double loss = step(session, config, step, random);
+          double loss = session.step(step, RATE, batches).loss();
           double seconds = (System.nanoTime() - start) * 1e-9;
           System.out.println(
               json.createObjectNode()

@@ -111,12 +111,13 @@ public final class Machine {
 
   private static Bytes kibibytes(Path file, String key) {
     try {
-      for (String line : Files.readAllLines(file)) {
-        if (line.startsWith(key)) {
-          return Bytes.of(Long.parseLong(line.replaceAll("\\D", "")) * 1024);
-        }
+      String text = Files.readString(file);
+      int line = text.indexOf(key);
+      if (line < 0) {
+        return Bytes.ZERO;
       }
-      return Bytes.ZERO;
+      int end = text.indexOf("kB", line);
+      return Bytes.of(Long.parseLong(text.substring(line + key.length(), end).strip()) * 1024);
     } catch (IOException e) {
       throw new IllegalStateException("cannot read " + file, e);
     }

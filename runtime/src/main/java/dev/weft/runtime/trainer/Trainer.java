@@ -146,6 +146,10 @@ public final class Trainer implements AutoCloseable {
                   input.apply(task.inputs()).copyFrom(batch.inputs());
                   input.apply(task.targets()).copyFrom(batch.targets());
                 });
+        if (step == first) {
+          // All graphs are compiled and linked now: what that left over goes back to the system.
+          System.gc();
+        }
         // Looked at once a step: what asks for an end later ends after the next step.
         ending = stopped;
         // Where it stops is told too; where it goes on is shown only, so that the log has the lines
