@@ -161,9 +161,11 @@ public final class Bucketing {
   private static final class Group {
     private final List<Node> members = new ArrayList<>();
     private final Set<Value> results = new HashSet<>();
+    private boolean awaited;
     private long bytes;
 
-    void add(Node node) {
+    void add(Node node, boolean isAwaited) {
+      awaited |= isAwaited;
       members.add(node);
       results.addAll(node.outputs());
       bytes += node.input(0).type().bytes();
@@ -188,13 +190,29 @@ public final class Bucketing {
   }
 
   private Graph grouped(Graph graph) {
+    return grouped(graph, 0);
+  }
+
+  /**
+   * The graph with reductions in buckets.
+   *
+   * @param carried how many of its first results the next round takes
+   */
+  private Graph grouped(Graph graph, int carried) {
     List<Node> nodes = late(graph);
+    Set<Value> awaited = awaited(nodes, graph.outputValues().subList(0, carried));
     Map<Node, Group> last = new HashMap<>();
     Set<Node> members = new HashSet<>();
     Map<Key, Group> open = new LinkedHashMap<>();
     for (Node node : nodes) {
       boolean rounds = node.op() instanceof Repeat;
-      open.values().removeIf(g -> rounds || node.inputs().stream().anyMatch(g.results::contains));
+      boolean work = !rounds && Postponing.isWork(node);
+      open.values()
+          .removeIf(
+              g ->
+                  rounds
+                      || (work && g.awaited)
+                      || node.inputs().stream().anyMatch(g.results::contains));
       if (!(node.op() instanceof Reducing op) || op.members() == 1) {
         continue;
       }
@@ -206,7 +224,7 @@ public final class Bucketing {
       } else {
         last.remove(group.members.getLast());
       }
-      group.add(node);
+      group.add(node, awaited.contains(node.output(0)));
       members.add(node);
       last.put(node, group);
     }
@@ -216,13 +234,30 @@ public final class Bucketing {
       if (group != null) {
         results.add(group.bucket());
       } else if (node.op() instanceof Repeat repeat) {
-        Repeat inner = repeat.withBody(grouped(repeat.body()));
+        Repeat inner = repeat.withBody(grouped(repeat.body(), repeat.carried()));
         results.add(new Node(inner, node.inputs(), node.outputs(), node.origin()));
       } else if (!members.contains(node)) {
         results.add(node);
       }
     }
     return new Graph(graph.name(), graph.inputs(), results, graph.outputs());
+  }
+
+  /** What something waits for that is not at the end: what goes on from the result. */
+  private static Set<Value> awaited(List<Node> nodes, List<Value> carried) {
+    Set<Value> read = new HashSet<>();
+    nodes.forEach(node -> read.addAll(node.inputs()));
+    Set<Value> awaited = new HashSet<>(carried);
+    for (Node node : nodes.reversed()) {
+      boolean goesOn =
+          node.op() instanceof Collective
+              ? node.outputs().stream().anyMatch(awaited::contains)
+              : node.outputs().stream().anyMatch(read::contains);
+      if (goesOn) {
+        awaited.addAll(node.inputs());
+      }
+    }
+    return awaited;
   }
 
   /**

@@ -56,14 +56,16 @@ final class Interleaving {
     @Nullable Item both = lanes.get(BOTH).peek();
     @Nullable Item own = lanes.get(lane).peek();
     @Nullable Item other = lanes.get(1 - lane).peek();
+    boolean goesOn = own != null && isReady(own) && !waits(own);
+    @Nullable Item next = goesOn ? own : other != null && isReady(other) ? other : null;
     if (both != null
         && isReady(both)
         && !waits(both)
-        && (own == null || both.position() < own.position())) {
+        && (next == null || both.position() < next.position())) {
       take(BOTH);
-    } else if (own != null && isReady(own) && !waits(own)) {
+    } else if (goesOn) {
       take(lane);
-    } else if (other != null && isReady(other)) {
+    } else if (next != null) {
       lane = 1 - lane;
       turn++;
       take(lane);

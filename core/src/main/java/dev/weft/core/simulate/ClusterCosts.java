@@ -58,7 +58,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
         time += round.time() * repeat.count();
         communication += round.communication() * repeat.count();
       } else if (node.op() instanceof Collective collective) {
-        double taken = collective(collective, node, stage);
+        double taken = collective(collective, node, stage.mesh(), stage.stage() * stageDevices);
         time += taken;
         communication += taken;
       } else {
@@ -68,9 +68,12 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
     return new Duration(time, communication);
   }
 
-  private double collective(Collective collective, Node node, StageProgram stage) {
-    Mesh mesh = stage.mesh();
-    int base = stage.stage() * stageDevices;
+  /**
+   * The time of a collective.
+   *
+   * @param base the number of the mesh's first device in the cluster
+   */
+  double collective(Collective collective, Node node, Mesh mesh, int base) {
     int[] group = mesh.group(0, collective.axes());
     boolean across = false;
     for (int member : group) {
@@ -84,7 +87,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
         across
             ? new Link(cluster.between().latency(), cluster.between().bytesPerSecond() / together)
             : cluster.within();
-    double bytes = collective.bytesSent(node.input(0).type());
+    double bytes = collective.bytesSent(node.inputTypes());
     return (group.length - 1) * link.latency() + bytes / link.bytesPerSecond();
   }
 

@@ -4,6 +4,7 @@ import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.collective.AllReduce;
 import dev.weft.core.collective.Bucket;
 import dev.weft.core.collective.Collective;
+import dev.weft.core.collective.Postponing;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Kernel;
@@ -63,7 +64,31 @@ final class Flattening {
     for (Value output : graph.outputValues()) {
       flattening.outputs.add(flattening.whole(environment, output));
     }
+    flattening.postpone();
     return flattening;
+  }
+
+  /** Puts what awaits other devices behind what does not, over the ends of rounds too. */
+  private void postpone() {
+    if (items.stream().noneMatch(item -> item.op() instanceof Collective)) {
+      return;
+    }
+    var calls = new ArrayList<Postponing.Call<Item>>();
+    for (Item item : items) {
+      List<Flat> reads = item.inputs().stream().map(f -> f.base).toList();
+      List<Flat> writes = item.outputs().stream().map(f -> f.base).toList();
+      boolean work =
+          !isStackWrite(item)
+              && Postponing.isWork(item.op(), types(item.inputs()), types(item.outputs()));
+      calls.add(new Postponing.Call<>(item, reads, writes, item.op() instanceof Collective, work));
+    }
+    List<Item> ordered = Postponing.order(calls);
+    items.clear();
+    items.addAll(ordered);
+  }
+
+  private static List<TensorType> types(List<Flat> flats) {
+    return flats.stream().map(f -> f.type).toList();
   }
 
   List<Item> items() {

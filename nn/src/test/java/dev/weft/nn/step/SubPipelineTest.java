@@ -5,9 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.Cluster;
+import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.collective.Bucketing;
 import dev.weft.core.collective.Collective;
+import dev.weft.core.collective.Hoisting;
+import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
@@ -17,6 +24,9 @@ import dev.weft.core.interpret.LockStep;
 import dev.weft.core.overlap.Level;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Partitioned;
+import dev.weft.core.simulate.ClusterCosts;
+import dev.weft.core.simulate.CostModel;
+import dev.weft.core.simulate.Exposure;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.model.Moe;
@@ -208,5 +218,42 @@ class SubPipelineTest {
     assertEquals(
         step.passes().getFirst().half().partitioned().graph(),
         same.passes().getFirst().half().partitioned().graph());
+  }
+
+  /**
+   * Where devices compute as fast as they send, a level hides more than the one before, and few
+   * more calls are all it costs.
+   */
+  @Test
+  void everyLevelExposesLess() {
+    var config = new ModelConfig(4, 512, 8, 128, 256, 0);
+    StepGraphs graphs = StepGraphs.of(new Gpt(), config, 8, DataType.F32, ADAMW, 1);
+    Mesh mesh = Mesh.parse("model=4");
+    ShardedStep plain = ShardedStep.of(graphs, mesh, 0, 1);
+    var device = new DeviceProfile(Bytes.of(1L << 34), Map.of("f32", 4e12), 1e12, 1e-6, Map.of());
+    var link = new Link(1e-6, 2e10);
+    var costs = new ClusterCosts(new Cluster("four", 1, 4, device, link, link), 4);
+    double[] exposed = new double[4];
+    double[] time = new double[4];
+    for (int number = 0; number <= 3; number++) {
+      Graph graph =
+          plain.inHalves(Level.values()[number]).passes().getFirst().half().partitioned().graph();
+      Graph run = Bucketing.apply(Hoisting.apply(Optimize.optimize(graph)), Bytes.of(4L << 20));
+      CostModel.Duration duration = Exposure.of(run, mesh, costs);
+      try {
+        java.nio.file.Files.writeString(
+            java.nio.file.Path.of("/tmp/level" + number + ".txt"),
+            dev.weft.core.op.GraphText.print(run));
+      } catch (java.io.IOException e) {
+        throw new RuntimeException(e);
+      }
+      exposed[number] = duration.communication();
+      time[number] = duration.time();
+    }
+    System.out.println(java.util.Arrays.toString(exposed) + java.util.Arrays.toString(time));
+    assertTrue(exposed[1] < 0.75 * exposed[0], () -> java.util.Arrays.toString(exposed));
+    assertTrue(exposed[2] < 0.75 * exposed[1], () -> java.util.Arrays.toString(exposed));
+    assertTrue(exposed[3] < 0.75 * exposed[2], () -> java.util.Arrays.toString(exposed));
+    assertTrue(time[3] < time[0], () -> java.util.Arrays.toString(time));
   }
 }
