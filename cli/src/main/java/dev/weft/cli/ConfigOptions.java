@@ -72,7 +72,12 @@ final class ConfigOptions {
                   + " stage-aware=0.6"),
           Map.entry("recompute-timing", "early, or inline: when the cotangents have arrived"),
           Map.entry("zero", "ZeRO stage 0 to 3: what is split over data besides the batch"),
-          Map.entry("bucket-bytes", "most gradients that one collective reduces, like 1MiB"));
+          Map.entry("bucket-bytes", "most gradients that one collective reduces, like 1MiB"),
+          Map.entry(
+              "sub-pipeline",
+              "how far two halves of a device's rows stay apart, one computing while what the"
+                  + " other needs is sent: 0 not, 1 in a product, 2 in a layer, 3 in the model, or"
+                  + " auto"));
 
   private ConfigOptions() {}
 

@@ -16,6 +16,8 @@ import dev.weft.core.shard.MeshCheck;
 import dev.weft.core.shard.Partitioner;
 import dev.weft.nn.step.ShardedStep;
 import dev.weft.nn.step.StepGraphs;
+import dev.weft.nn.step.SubPipelining;
+import dev.weft.runtime.trainer.Halves;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.IOException;
@@ -88,7 +90,11 @@ final class ExplainCommand implements Callable<Integer> {
             trained.parameterType(),
             trained.optimizer(),
             trained.clip());
-    return ShardedStep.of(graphs, devices, config.zero(), trained.microBatches()).explanation();
+    ShardedStep whole = ShardedStep.of(graphs, devices, config.zero(), trained.microBatches());
+    SubPipelining.Chosen halves =
+        Halves.parse(config.subPipeline(), trained.threads()).choose(whole.passes(), devices);
+    halves.remark().ifPresent(remark -> System.err.println("note: " + remark));
+    return whole.inHalves(halves.level()).explanation();
   }
 
   private Explanation ofFile(Path file, Mesh devices) {

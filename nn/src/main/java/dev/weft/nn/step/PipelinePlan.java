@@ -21,6 +21,7 @@ import java.util.function.IntFunction;
  * @param timing when recomputation begins
  * @param cut where the model is cut
  * @param costs by which another order is taken where the schedule's own would lose to it
+ * @param halves how far the halves of a device's rows stay apart where a mesh has the whole model
  */
 public record PipelinePlan(
     int stages,
@@ -32,7 +33,8 @@ public record PipelinePlan(
     IntFunction<Recomputation> recomputation,
     RecomputeTiming timing,
     StageCut cut,
-    CostModel costs) {
+    CostModel costs,
+    SubPipelining halves) {
   /** A plan that goes by counts of operations and bytes, for want of measurements. */
   public PipelinePlan(
       int stages,
@@ -53,7 +55,8 @@ public record PipelinePlan(
         recomputation,
         timing,
         StageCut.COUNTED,
-        new CountedCosts());
+        new CountedCosts(),
+        SubPipelining.OFF);
   }
 
   /** One device that keeps all for its backward. */
@@ -72,19 +75,55 @@ public record PipelinePlan(
   /** The same with other recomputation. */
   public PipelinePlan withRecomputation(IntFunction<Recomputation> other) {
     return new PipelinePlan(
-        stages, chunks, mesh, zero, microBatches, schedule, other, timing, cut, costs);
+        stages, chunks, mesh, zero, microBatches, schedule, other, timing, cut, costs, halves);
   }
 
   /** The same model cut elsewhere. */
   public PipelinePlan withCut(StageCut other) {
     return new PipelinePlan(
-        stages, chunks, mesh, zero, microBatches, schedule, recomputation, timing, other, costs);
+        stages,
+        chunks,
+        mesh,
+        zero,
+        microBatches,
+        schedule,
+        recomputation,
+        timing,
+        other,
+        costs,
+        halves);
   }
 
   /** The same by other costs. */
   public PipelinePlan withCosts(CostModel other) {
     return new PipelinePlan(
-        stages, chunks, mesh, zero, microBatches, schedule, recomputation, timing, cut, other);
+        stages,
+        chunks,
+        mesh,
+        zero,
+        microBatches,
+        schedule,
+        recomputation,
+        timing,
+        cut,
+        other,
+        halves);
+  }
+
+  /** The same with rows in halves as far as the rule says. */
+  public PipelinePlan withHalves(SubPipelining other) {
+    return new PipelinePlan(
+        stages,
+        chunks,
+        mesh,
+        zero,
+        microBatches,
+        schedule,
+        recomputation,
+        timing,
+        cut,
+        costs,
+        other);
   }
 
   /** How many pieces the model is cut into. */

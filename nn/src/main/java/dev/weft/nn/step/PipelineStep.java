@@ -164,8 +164,11 @@ public record PipelineStep(
     if (plan.mesh().size() == 1) {
       return WholeModel.alone(graphs, plan.mesh(), plan.microBatches());
     }
-    List<ShardedStep.Pass> passes =
+    List<ShardedStep.Pass> uncut =
         ShardedStep.passes(graphs, plan.mesh(), plan.zero(), plan.microBatches(), kept);
+    SubPipelining.Chosen halves = plan.halves().choose(uncut, plan.mesh());
+    List<ShardedStep.Pass> passes = ShardedStep.inHalves(uncut, halves.level());
+    halves.remark().ifPresent(remarks::add);
     passes.forEach(pass -> remarks.addAll(pass.half().partitioned().remarks()));
     return WholeModel.of(graphs, plan.mesh(), passes);
   }

@@ -117,11 +117,12 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
    * @throws dev.weft.core.cluster.UserException if a device has one row of a micro-batch only
    */
   public ShardedStep inHalves(Level level) {
-    return new ShardedStep(
-        passes.stream().map(pass -> new Pass(pass.half().inHalves(level), pass.count())).toList(),
-        norm,
-        update,
-        evaluate);
+    return new ShardedStep(inHalves(passes, level), norm, update, evaluate);
+  }
+
+  /** Passes in halves. */
+  public static List<Pass> inHalves(List<Pass> passes, Level level) {
+    return passes.stream().map(p -> new Pass(p.half().inHalves(level), p.count())).toList();
   }
 
   /**

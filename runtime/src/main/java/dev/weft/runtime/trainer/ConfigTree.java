@@ -83,7 +83,7 @@ final class ConfigTree {
               }
               requireType(key, changes.get(key), DEFAULT.get(key), source);
               JsonNode value = changes.get(key);
-              tree.set(key, isMemory(key) ? tree.textNode(value.asText()) : value);
+              tree.set(key, mayBeNumber(key) ? tree.textNode(value.asText()) : value);
             });
     ObjectNode preset = Presets.model(tree.get("model").asText());
     if (preset != null) {
@@ -108,6 +108,11 @@ final class ConfigTree {
     return key.equals("device-memory") || key.equals("bucket-bytes");
   }
 
+  /** Whether a key is for a text that may be written as a number. */
+  private static boolean mayBeNumber(String key) {
+    return isMemory(key) || key.equals("sub-pipeline");
+  }
+
   /** Holds a value to the type that the default has. */
   private static void requireType(String key, JsonNode value, JsonNode like, String source) {
     String expected;
@@ -121,6 +126,9 @@ final class ConfigTree {
     } else if (isMemory(key)) {
       expected = "an amount of memory like 4MiB or 1000000";
       fits = value.isTextual() || value.canConvertToLong() && value.isIntegralNumber();
+    } else if (mayBeNumber(key)) {
+      expected = "0, 1, 2, 3 or auto";
+      fits = value.isTextual() || value.isIntegralNumber();
     } else if (like.isTextual()) {
       expected =
           "a text"

@@ -65,6 +65,9 @@ import java.util.stream.Collectors;
  * @param recomputeTiming {@code early} or {@code inline}
  * @param bucketBytes the most bytes of gradients that devices reduce in one collective, {@code
  *     4MiB}; a larger gradient is reduced by itself
+ * @param subPipeline how far the two halves of a device's rows stay apart, so that one computes
+ *     while what the other needs is sent: {@code 0} for not at all, {@code 1} within a product,
+ *     {@code 2} a layer, {@code 3} the model, or {@code auto} for what pays
  */
 public record TrainConfig(
     String name,
@@ -108,7 +111,8 @@ public record TrainConfig(
     String schedule,
     String recompute,
     String recomputeTiming,
-    String bucketBytes) {
+    String bucketBytes,
+    String subPipeline) {
 
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
@@ -154,7 +158,8 @@ public record TrainConfig(
           "1f1b",
           "none",
           "early",
-          "4MiB");
+          "4MiB",
+          "0");
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -195,6 +200,17 @@ public record TrainConfig(
     }
     if (bucket(bucketBytes).count() < 1) {
       throw new UserException("bucket-bytes must be at least 1, found " + bucketBytes);
+    }
+    Halves.parse(subPipeline, threads);
+    if (!subPipeline.equals("0") && (stages > 1 || chunks > 1 || !recompute.equals("none"))) {
+      throw new UserException(
+          "sub-pipeline %s is not there for --stages, --chunks or --recompute yet: leave these out, or take sub-pipeline 0"
+              .formatted(subPipeline));
+    }
+    if (!subPipeline.equals("0") && devices <= 1 && mesh.isEmpty()) {
+      throw new UserException(
+          "sub-pipeline %s hides what devices send one another: add a mesh like --mesh model=2"
+              .formatted(subPipeline));
     }
     if (devices > MOST_THREADS) {
       throw new UserException("devices must be at most " + MOST_THREADS + ", found " + devices);
@@ -421,7 +437,9 @@ public record TrainConfig(
             rule,
             Recompute.parse(recompute, stages),
             Recompute.timing(recomputeTiming));
-    return cut.isEmpty() ? plan : plan.withCut(StageCut.before(scopes(cut)));
+    PipelinePlan cutPlan = cut.isEmpty() ? plan : plan.withCut(StageCut.before(scopes(cut)));
+    int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    return cutPlan.withHalves(Halves.parse(subPipeline, cores));
   }
 
   private static List<String> scopes(String text) {
