@@ -5,16 +5,21 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.Cluster;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.program.Timeline;
-import dev.weft.core.simulate.ClusterCosts;
 import dev.weft.core.simulate.Simulation;
 import dev.weft.core.simulate.Simulator;
+import dev.weft.nn.step.Fitting;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.PipelineStep;
+import dev.weft.nn.step.TrainingMemory;
+import dev.weft.runtime.trainer.Recompute;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /** A training step of a model on a cluster, traced and cut but never allocated. */
 record ModelSimulation(
@@ -22,23 +27,49 @@ record ModelSimulation(
     PipelinePlan plan,
     Cluster cluster,
     Simulation found,
+    long[] needed,
     List<String> remarks) {
   /**
    * Simulates.
    *
    * @throws dev.weft.core.cluster.UserException if the model cannot be cut so, the schedule cannot
-   *     run so, or the cluster has too few devices
+   *     run so, the cluster has too few devices, or recomputation shall be fitted to a memory that
+   *     is too small for a stage whatever is made again
    */
   static ModelSimulation of(TrainConfig config, Cluster cluster) {
     Session.Spec spec = Session.spec(config);
-    PipelinePlan asked = config.pipelinePlan();
-    var costs = ClusterCosts.of(cluster, asked.stages(), asked.mesh().size());
-    PipelinePlan plan = asked.withCosts(costs);
-    PipelineStep step =
-        PipelineStep.of(
-            spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
-    return new ModelSimulation(
-        config, plan, cluster, Simulator.simulate(step.train(), costs), step.remarks());
+    PipelinePlan plan = config.pipelinePlan(cluster);
+    long memory = cluster.device().memory().count();
+    PipelineStep step = step(spec, plan);
+    if (config.recompute().equals(Recompute.AUTO)) {
+      step =
+          Fitting.fitted(
+                  plan,
+                  step,
+                  TrainingMemory.ofStages(step),
+                  memory,
+                  kept ->
+                      Optional.of(step(spec, kept))
+                          .filter(
+                              s ->
+                                  TrainingMemory.misfit(TrainingMemory.ofStages(s), memory)
+                                      .isEmpty()))
+              .orElse(step);
+    }
+    long[] needed = TrainingMemory.ofStages(step);
+    var remarks = new ArrayList<>(step.remarks());
+    Optional<String> misfit = TrainingMemory.misfit(needed, memory);
+    if (misfit.isPresent() && config.recompute().equals(Recompute.AUTO)) {
+      throw new UserException(misfit.get());
+    }
+    misfit.ifPresent(remarks::add);
+    Simulation found = Simulator.simulate(step.train(), plan.costs());
+    return new ModelSimulation(config, plan, cluster, found, needed, List.copyOf(remarks));
+  }
+
+  private static PipelineStep step(Session.Spec spec, PipelinePlan plan) {
+    return PipelineStep.of(
+        spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
   }
 
   String title() {
@@ -51,9 +82,9 @@ record ModelSimulation(
     return found.timeline(title());
   }
 
-  /** The most bytes that a device of a stage holds at once. */
+  /** The bytes that each device of a stage needs. */
   private long bytes(Simulation.StageUse use) {
-    return found.memory(use.stage()).stream().mapToLong(Timeline.Level::bytes).max().orElse(0);
+    return needed[use.stage()];
   }
 
   String json() {
@@ -109,8 +140,8 @@ record ModelSimulation(
               fits ? "" : ", more than the " + cluster.device().memory() + " of a device"));
     }
     return text.append(
-            "Memory is what buffers hold, optimizer slots and what computing takes for itself not"
-                + " included.\n")
+            "Memory is what parameters, gradients, optimizer slots, values under way and computing"
+                + " take, estimated.\n")
         .toString();
   }
 }

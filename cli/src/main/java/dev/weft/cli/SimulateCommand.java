@@ -77,7 +77,9 @@ final class SimulateCommand implements Callable<Integer> {
       names = "--recompute",
       defaultValue = "none",
       paramLabel = "RULE",
-      description = "what backwards do again: none, full, fraction=0.5, stage-aware=0.6")
+      description =
+          "what backwards do again: none, full, fraction=0.5, stage-aware=0.6;"
+              + " with --model also auto, what the memory of each stage demands")
   String recompute;
 
   @Option(
@@ -158,13 +160,13 @@ final class SimulateCommand implements Callable<Integer> {
     if (!(linkDelay >= 0) || linkDelay == Double.POSITIVE_INFINITY) {
       throw new UserException("--link-delay must be a time of at least 0, found " + linkDelay);
     }
-    if (recompute.equals("auto")) {
-      throw new UserException(
-          "--recompute auto is fitted to the memory of devices when training begins; simulate"
-              + " none, full, fraction=0.5 or stage-aware=0.6");
-    }
     if (model != null) {
       return simulateModel(model);
+    }
+    if (recompute.equals(Recompute.AUTO)) {
+      throw new UserException(
+          "--recompute auto is fitted to the memory of devices, and equal stages have none: add"
+              + " --model, or simulate none, full, fraction=0.5 or stage-aware=0.6");
     }
     if (cluster != null
         || mesh != null

@@ -3,13 +3,10 @@ package dev.weft.cli;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.graph.Value;
-import dev.weft.core.op.Shard;
-import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.Piece;
 import dev.weft.core.stage.Unit;
 import dev.weft.nn.step.PipelinePlan;
-import dev.weft.nn.step.StepGraphs;
-import dev.weft.runtime.trainer.Session;
+import dev.weft.runtime.trainer.StagePieces;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -35,16 +32,11 @@ record StagesExplained(PipelinePlan plan, List<Part> parts) {
    * @throws dev.weft.core.cluster.UserException if it cannot be cut so
    */
   static StagesExplained of(TrainConfig config) {
-    Session.Spec spec = Session.spec(config);
-    PipelinePlan plan = config.pipelinePlan();
-    Cutting cutting =
-        Cutting.of(
-            StepGraphs.forward(spec.model(), spec.data(), spec.parameterType(), Shard::erase));
-    List<Integer> starts = plan.cut().starts(cutting, plan);
-    List<Piece> pieces = cutting.at(starts);
-    List<Unit> units = cutting.units();
+    StagePieces cut = StagePieces.of(config);
+    List<Integer> starts = cut.starts();
+    List<Unit> units = cut.cutting().units();
     var parts = new ArrayList<Part>();
-    for (Piece piece : pieces) {
+    for (Piece piece : cut.cutting().at(starts)) {
       int next = piece.number() + 1;
       int end = next < starts.size() ? starts.get(next) : units.size();
       Set<String> received = new HashSet<>(piece.received());
@@ -60,7 +52,7 @@ record StagesExplained(PipelinePlan plan, List<Part> parts) {
                   .mapToLong(type -> type.bytes())
                   .sum()));
     }
-    return new StagesExplained(plan, parts);
+    return new StagesExplained(cut.plan(), parts);
   }
 
   void json(ArrayNode tree) {

@@ -24,6 +24,13 @@ public record Cluster(
     return hosts * devicesPerHost;
   }
 
+  /** The same with at least so many devices. */
+  public Cluster withAtLeast(int count) {
+    return count <= devices()
+        ? this
+        : new Cluster(name, hosts, Math.ceilDiv(count, hosts), device, within, between);
+  }
+
   /** The same with another number of hosts. */
   public Cluster withHosts(int count) {
     return new Cluster(name, count, devicesPerHost, device, within, between);

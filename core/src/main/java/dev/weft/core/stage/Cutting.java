@@ -61,7 +61,8 @@ public final class Cutting {
     return units;
   }
 
-  Traced traced() {
+  /** The model. */
+  public Traced traced() {
     return traced;
   }
 

@@ -1,5 +1,6 @@
 package dev.weft.nn.step;
 
+import dev.weft.core.cluster.Bytes;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.program.Buffer;
@@ -13,6 +14,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** What training takes of a device's memory, estimated without a device. */
 public final class TrainingMemory {
@@ -54,6 +57,37 @@ public final class TrainingMemory {
       }
     }
     return working + held.values().stream().mapToLong(b -> b).sum();
+  }
+
+  /**
+   * Which stage does not fit its devices, by how much, and what would make it fit; empty where all
+   * fit.
+   *
+   * @param needed of each stage by each of its devices, in bytes
+   * @param memory of a device, in bytes
+   */
+  public static Optional<String> misfit(long[] needed, long memory) {
+    int worst = 0;
+    for (int stage = 1; stage < needed.length; stage++) {
+      worst = needed[stage] > needed[worst] ? stage : worst;
+    }
+    return needed[worst] <= memory
+        ? Optional.empty()
+        : Optional.of(
+            "stage %d of %d does not fit: each of its devices has %s and needs about %s, %s too much; take more --stages or --micro-batches, --recompute full or auto, a larger --mesh, --zero 3, or a smaller model or batch"
+                .formatted(
+                    worst,
+                    needed.length,
+                    Bytes.of(memory),
+                    Bytes.of(needed[worst]),
+                    Bytes.of(needed[worst] - memory)));
+  }
+
+  /** What each stage needs of each of its devices; see {@link #ofStage}. */
+  public static long[] ofStages(PipelineStep step) {
+    return IntStream.range(0, step.train().stages().size())
+        .mapToLong(stage -> ofStage(step, stage))
+        .toArray();
   }
 
   /** The most micro-batches that have memory on a stage at once. */

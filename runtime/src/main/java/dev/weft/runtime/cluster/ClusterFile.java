@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -115,6 +116,15 @@ public final class ClusterFile {
                   + String.join(", ", PRESETS),
           e);
     }
+  }
+
+  /**
+   * This machine, if it has been measured.
+   *
+   * @throws UserException if what was written then cannot be read
+   */
+  public static Optional<Cluster> measured() {
+    return Files.exists(local()) ? Optional.of(named(LOCAL)) : Optional.empty();
   }
 
   /** Where the measurements of this machine lie. */

@@ -8,7 +8,7 @@ import java.util.function.IntFunction;
 /** Reads what a user writes about recomputation. */
 public final class Recompute {
   /** What keeps as much as the memory of each stage allows. */
-  static final String AUTO = "auto";
+  public static final String AUTO = "auto";
 
   /** What the first stage makes again by the stage-aware rule where nobody says, as published. */
   private static final double FIRST_STAGE = 0.6;

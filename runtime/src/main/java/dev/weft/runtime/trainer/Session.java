@@ -6,11 +6,8 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.program.Buffer;
-import dev.weft.core.program.Pool;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.StageProgram;
-import dev.weft.core.stage.Recomputation;
-import dev.weft.engine.buffer.OutOfDeviceMemoryException;
 import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.program.CallTime;
@@ -18,6 +15,7 @@ import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.nn.step.Fitting;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.PipelineStep;
 import dev.weft.nn.step.StepGraphs;
@@ -42,7 +40,6 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
-import java.util.function.IntFunction;
 
 /**
  * A model with its optimizer on devices of this process, one or many: micro-batches flow through
@@ -139,37 +136,27 @@ public final class Session implements Learner {
    */
   private static Session fitted(Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
     long budget = spec.budget().count() / (plan.stages() * plan.mesh().size());
-    long[] left = new long[plan.stages()];
+    long[] needed = new long[plan.stages()];
+    PipelineStep step;
     try (Session full = open(spec, plan, bucket, routes)) {
-      for (int stage = 0; stage < left.length; stage++) {
-        long predicted = full.pipeline.group(stage).device(0).predictedPeak().count();
-        left[stage] = Math.max(0, budget - predicted) / (full.live(stage) * plan.chunks());
+      step = full.step;
+      for (int stage = 0; stage < needed.length; stage++) {
+        needed[stage] = full.pipeline.group(stage).device(0).predictedPeak().count();
       }
     }
-    // What a longer list of kept values needs besides, in scratch memory, is seen by trying.
-    for (double share = 1; share > LEAST_SHARE; share *= 0.7) {
-      double part = share;
-      IntFunction<Recomputation> kept =
-          piece -> new Recomputation.Budget((long) (left[plan.stageOf(piece)] * part));
-      try {
-        return open(spec, plan.withRecomputation(kept), bucket, routes);
-      } catch (OutOfDeviceMemoryException _) {
-        continue;
-      }
-    }
-    return open(spec, plan, bucket, routes);
+    Optional<Session> fitted =
+        Fitting.fitted(plan, step, needed, budget, kept -> attempt(spec, kept, bucket, routes));
+    return fitted.orElseGet(() -> open(spec, plan, bucket, routes));
   }
 
-  /** Of the memory that seems left less than this is not worth another try. */
-  private static final double LEAST_SHARE = 0.05;
-
-  /** The most micro-batches that are alive on a stage at once. */
-  private int live(int stage) {
-    return step.train().stages().get(stage).pools().stream()
-        .filter(pool -> !pool.kept())
-        .mapToInt(Pool::slots)
-        .max()
-        .orElse(1);
+  /** The session, unless it does not fit its memory. */
+  private static Optional<Session> attempt(
+      Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
+    try {
+      return Optional.of(open(spec, plan, bucket, routes));
+    } catch (UserException tooLarge) {
+      return Optional.empty();
+    }
   }
 
   /** What a configuration trains. */
@@ -208,9 +195,7 @@ public final class Session implements Learner {
         config.clip(),
         config.seed(),
         config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads(),
-        config.deviceMemory().isEmpty()
-            ? Bytes.of(Machine.memory().count() / 10 * 9)
-            : Bytes.parse(config.deviceMemory()));
+        config.budget());
   }
 
   /**

@@ -2,17 +2,23 @@ package dev.weft.runtime.trainer;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.Cluster;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Node;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
+import dev.weft.core.simulate.ClusterCosts;
+import dev.weft.core.stage.CutCosts;
 import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
+import dev.weft.nn.step.BalancedCut;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.StageCut;
+import dev.weft.runtime.cluster.ClusterFile;
 import dev.weft.runtime.data.SyntheticImages;
 import dev.weft.runtime.data.SyntheticPoints;
 import dev.weft.runtime.run.RunDirectory;
@@ -20,6 +26,8 @@ import java.io.File;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 
 /**
@@ -327,7 +335,8 @@ public record TrainConfig(
 
   /**
    * This configuration with what depends on the machine and the working folder written out, so that
-   * a run goes on elsewhere as it began: how many threads, and where the files are.
+   * a run goes on elsewhere as it began: how many threads, where the files are, and where the model
+   * is cut.
    */
   public TrainConfig resolved() {
     ObjectNode tree = toTree();
@@ -339,6 +348,9 @@ public record TrainConfig(
         Arrays.stream(classpath.split(File.pathSeparator))
             .map(part -> part.isEmpty() ? part : absolute(part))
             .collect(Collectors.joining(File.pathSeparator)));
+    if (cut.isEmpty() && stages > 1) {
+      tree.put("cut", String.join(",", StagePieces.of(this).scopes()));
+    }
     return with(tree, "the configuration");
   }
 
@@ -412,12 +424,65 @@ public record TrainConfig(
   }
 
   /**
-   * How a step is spread over stages.
+   * How a step is spread over stages of this machine: by what was measured of it, or for want of
+   * that by counts of operations and bytes.
    *
    * @throws UserException if there is no such schedule, or a stage's devices are not as many as its
    *     mesh stands for
    */
   public PipelinePlan pipelinePlan() {
+    PipelinePlan plan = plainPlan();
+    if (plan.pieces() == 1) {
+      return plan;
+    }
+    int count = plan.stages() * plan.mesh().size();
+    long memory = budget().count() / count;
+    Optional<Cluster> measured = ClusterFile.measured();
+    return measured.isPresent()
+        ? by(
+            plan,
+            ClusterCosts.of(measured.get().withAtLeast(count), stages, plan.mesh().size()),
+            memory)
+        : cut(plan, CutCosts.COUNTED::time, CutCosts.OPERATIONS_PER_BYTE, memory);
+  }
+
+  /**
+   * How a step is spread over stages of a cluster.
+   *
+   * @throws UserException also if the cluster has too few devices
+   */
+  public PipelinePlan pipelinePlan(Cluster cluster) {
+    PipelinePlan plan = plainPlan();
+    return by(
+        plan,
+        ClusterCosts.of(cluster, stages, plan.mesh().size()),
+        cluster.device().memory().count());
+  }
+
+  private PipelinePlan by(PipelinePlan plan, ClusterCosts costs, long memory) {
+    PipelinePlan costed = plan.withCosts(costs);
+    // Devices of this process copy what they receive themselves; others compute meanwhile.
+    boolean copies = plan.stages() > 1 && costs.cluster().name().equals(ClusterFile.LOCAL);
+    double secondsPerByte = copies ? 1 / costs.link(0, 1).bytesPerSecond() : 0;
+    return cut(costed, costs::seconds, secondsPerByte, memory);
+  }
+
+  private PipelinePlan cut(
+      PipelinePlan plan, ToDoubleFunction<Node> seconds, double secondsPerByte, long memory) {
+    return plan.withCut(
+        cut.isEmpty()
+            ? new BalancedCut(seconds, secondsPerByte, memory, optimizerRule().slots().size())
+            : StageCut.before(scopes(cut)));
+  }
+
+  /** The most memory of all devices together. */
+  Bytes budget() {
+    return deviceMemory.isEmpty()
+        ? Bytes.of(Machine.memory().count() / 10 * 9)
+        : Bytes.parse(deviceMemory);
+  }
+
+  private PipelinePlan plainPlan() {
     Schedule rule = Schedules.named(schedule);
     boolean isPlain = mesh.isEmpty() && (stages > 1 || devices <= 1);
     Mesh each = isPlain ? Mesh.SINGLE : resolvedMesh();
@@ -437,9 +502,8 @@ public record TrainConfig(
             rule,
             Recompute.parse(recompute, stages),
             Recompute.timing(recomputeTiming));
-    PipelinePlan cutPlan = cut.isEmpty() ? plan : plan.withCut(StageCut.before(scopes(cut)));
     int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    return cutPlan.withHalves(Halves.parse(subPipeline, cores));
+    return plan.withHalves(Halves.parse(subPipeline, cores));
   }
 
   private static List<String> scopes(String text) {

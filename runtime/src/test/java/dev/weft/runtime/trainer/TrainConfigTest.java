@@ -92,6 +92,19 @@ final class TrainConfigTest {
     assertTrue(failure("cut: h.1").contains("add --stages 2"));
   }
 
+  /** A run goes on with the cut that it began with, whatever is measured meanwhile. */
+  @Test
+  void theCutThatWasFoundIsWrittenDown() {
+    TrainConfig config =
+        TrainConfig.DEFAULT.with(
+            TrainConfig.DEFAULT.toTree().objectNode().put("stages", 3).put("layers", 6),
+            "the test");
+    TrainConfig resolved = config.resolved();
+    assertTrue(resolved.cut().matches("h\\.\\d,h\\.\\d"), resolved.cut());
+    assertEquals(StagePieces.of(config).starts(), StagePieces.of(resolved).starts());
+    assertEquals(resolved, resolved.resolved());
+  }
+
   private String failure(String yaml) {
     Path file = directory.resolve("bad.yaml");
     return assertThrows(
