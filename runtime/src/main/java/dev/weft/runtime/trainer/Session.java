@@ -28,7 +28,6 @@ import dev.weft.runtime.worker.RunRecord;
 import dev.weft.runtime.worker.StepSource;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -335,9 +334,7 @@ public final class Session implements Learner {
           case "row" -> microBatch * rows();
           default -> throw new IllegalStateException("nobody knows " + buffer);
         };
-    MemorySegment segment = Arena.ofAuto().allocate(8, 8);
-    segment.set(ValueLayout.JAVA_LONG, 0, value);
-    return segment;
+    return MemorySegment.ofArray(new long[] {value});
   }
 
   private static StepSource facts(Map<String, Double> values) {
@@ -346,9 +343,7 @@ public final class Session implements Learner {
       if (value == null) {
         throw new IllegalStateException("nobody knows " + buffer);
       }
-      MemorySegment segment = Arena.ofAuto().allocate(8, 8);
-      segment.set(ValueLayout.JAVA_FLOAT, 0, value.floatValue());
-      return Optional.of(segment.asSlice(0, 4));
+      return Optional.of(MemorySegment.ofArray(new float[] {value.floatValue()}));
     };
   }
 
