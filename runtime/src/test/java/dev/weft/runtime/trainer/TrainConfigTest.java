@@ -105,6 +105,16 @@ final class TrainConfigTest {
     assertEquals(resolved, resolved.resolved());
   }
 
+  @Test
+  void subPipelinesAreLevelsOrAuto() throws IOException {
+    Path file = directory.resolve("halves.yaml");
+    Files.writeString(file, "mesh: model=2\nsub-pipeline: 2\n");
+    assertEquals("2", TrainConfig.DEFAULT.withFile(file).subPipeline());
+    assertTrue(failure("mesh: model=2\nsub-pipeline: 4\n").contains("0, 1, 2, 3 or auto"));
+    assertTrue(failure("sub-pipeline: auto\n").contains("--mesh model=2"));
+    assertTrue(failure("stages: 2\nsub-pipeline: 1\n").contains("--stages"));
+  }
+
   private String failure(String yaml) {
     Path file = directory.resolve("bad.yaml");
     return assertThrows(
