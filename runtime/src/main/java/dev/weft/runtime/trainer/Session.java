@@ -25,10 +25,6 @@ import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.worker.LoadedProgram;
 import dev.weft.runtime.worker.Pipeline;
 import dev.weft.runtime.worker.RunRecord;
-import dev.weft.runtime.worker.StepSource;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -78,8 +74,7 @@ public final class Session implements Learner {
   private final Weights weights;
   private final Bytes predictedPeak;
 
-  /** The data of every micro-batch of a step, by name. */
-  private final List<Map<String, MemorySegment>> staged = new ArrayList<>();
+  private final StepInputs inputs;
 
   private List<RunRecord> lastStep = List.of();
 
@@ -95,12 +90,7 @@ public final class Session implements Learner {
     this.update = pipeline.load(step.update());
     this.evaluate = pipeline.load(step.evaluate());
     this.weights = new Weights(step, pipeline, spec.optimizer());
-    for (int i = 0; i < plan.microBatches(); i++) {
-      Map<String, MemorySegment> data = new HashMap<>();
-      spec.data()
-          .forEach((name, type) -> data.put(name, Arena.ofAuto().allocate(type.bytes(), 64)));
-      staged.add(data);
-    }
+    this.inputs = new StepInputs(spec.data(), plan.microBatches(), spec.seed());
     this.predictedPeak = Bytes.of(pipeline.most(device -> device.predictedPeak().count()));
     pipeline.forEach(Device::reserve);
   }
@@ -284,34 +274,29 @@ public final class Session implements Learner {
 
   @Override
   public StepResult step(long number, double learningRate, BatchSource batches) {
-    for (int part = 0; part < staged.size(); part++) {
-      Map<String, MemorySegment> data = staged.get(part);
-      batches.load(part, name -> Objects.requireNonNull(data.get(name), name));
+    inputs.begin(number);
+    for (int part = 0; part < inputs.microBatches(); part++) {
+      inputs.load(part, part, batches);
     }
-    StepSource source =
-        (buffer, microBatch) -> Optional.ofNullable(input(buffer, microBatch, number));
-    Pipeline.Watched seen = pipeline.run(train, source, Set.of(step.loss(), step.weight()));
+    Pipeline.Watched seen = pipeline.run(train, inputs, Set.of(step.loss(), step.weight()));
     double sum = 0;
     double count = 0;
-    for (int part = 0; part < staged.size(); part++) {
+    for (int part = 0; part < inputs.microBatches(); part++) {
       double loss = seen.of(step.loss()).get(part);
       if (!Double.isFinite(loss)) {
-        throw new NonFiniteException(number, "loss", pipeline.firstNonFinite(train, source));
+        throw new NonFiniteException(number, "loss", pipeline.firstNonFinite(train, inputs));
       }
       sum += loss;
       count += seen.of(step.weight()).get(part);
     }
-    Map<String, Double> facts = new HashMap<>();
-    facts.put("weight", count);
-    Pipeline.Watched normed = pipeline.run(norm, facts(facts), Set.of(PipelineStep.NORM));
+    inputs.set("weight", count);
+    Pipeline.Watched normed = pipeline.run(norm, inputs, Set.of(PipelineStep.NORM));
     double gradientNorm = normed.of(PipelineStep.NORM).getFirst();
     if (!Double.isFinite(gradientNorm)) {
-      throw new NonFiniteException(number, "gradient", pipeline.firstNonFinite(train, source));
+      throw new NonFiniteException(number, "gradient", pipeline.firstNonFinite(train, inputs));
     }
-    facts.put("learning_rate", learningRate);
-    facts.put("step", (double) number);
-    facts.put(StepGraphs.MICRO_BATCHES, (double) staged.size());
-    Pipeline.Watched updated = pipeline.run(update, facts(facts), Set.of());
+    inputs.set("learning_rate", learningRate);
+    Pipeline.Watched updated = pipeline.run(update, inputs, Set.of());
     lastStep = List.of(seen.record(), normed.record(), updated.record());
     return new StepResult(sum / Math.max(1, count), gradientNorm);
   }
@@ -321,49 +306,14 @@ public final class Session implements Learner {
     return lastStep;
   }
 
-  private MemorySegment input(Buffer buffer, int microBatch, long number) {
-    MemorySegment data = staged.get(microBatch).get(buffer.name());
-    return data != null ? data : fact(buffer, microBatch, number);
-  }
-
-  private MemorySegment fact(Buffer buffer, int microBatch, long number) {
-    long value =
-        switch (buffer.name()) {
-          case "seed" -> spec.seed();
-          case "step" -> number;
-          case "row" -> microBatch * rows();
-          default -> throw new IllegalStateException("nobody knows " + buffer);
-        };
-    return MemorySegment.ofArray(new long[] {value});
-  }
-
-  private static StepSource facts(Map<String, Double> values) {
-    return (buffer, _) -> {
-      Double value = values.get(buffer.name());
-      if (value == null) {
-        throw new IllegalStateException("nobody knows " + buffer);
-      }
-      return Optional.of(MemorySegment.ofArray(new float[] {value.floatValue()}));
-    };
-  }
-
-  /** Rows of a micro-batch. */
-  private long rows() {
-    return spec.data().firstEntry().getValue().size(0);
-  }
-
   @Override
   public SequencedMap<String, Double> measure(int batches, BatchSource source) {
     List<String> outputs = step.measures();
     double[] sums = new double[outputs.size()];
-    Map<String, MemorySegment> data = staged.getFirst();
+    inputs.begin(0);
     for (int batch = 0; batch < batches; batch++) {
-      source.load(batch, name -> Objects.requireNonNull(data.get(name), name));
-      Pipeline.Watched seen =
-          pipeline.run(
-              evaluate,
-              (buffer, microBatch) -> Optional.ofNullable(input(buffer, microBatch, 0)),
-              new HashSet<>(outputs));
+      inputs.load(0, batch, source);
+      Pipeline.Watched seen = pipeline.run(evaluate, inputs, new HashSet<>(outputs));
       for (int i = 0; i < sums.length; i++) {
         sums[i] += seen.of(outputs.get(i)).getFirst();
       }
