@@ -26,6 +26,19 @@ public interface Schedule {
   }
 
   /**
+   * Checks that it can run in such a setting.
+   *
+   * @throws UserException if it cannot
+   */
+  default void require(Setting setting) {
+    obstacle(setting)
+        .ifPresent(
+            why -> {
+              throw new UserException("schedule " + name() + " " + why);
+            });
+  }
+
+  /**
    * What a stage does: every forward before its backward (or its input gradient, then its weight
    * gradient), no recomputes.
    */
@@ -67,11 +80,7 @@ public interface Schedule {
    * @throws UserException if the schedule cannot run in such a setting
    */
   default Order order(Setting setting) {
-    obstacle(setting)
-        .ifPresent(
-            why -> {
-              throw new UserException("schedule " + name() + " " + why);
-            });
+    require(setting);
     var stages = new ArrayList<List<Action>>();
     var inline = new ArrayList<Set<Action>>();
     for (int stage = 0; stage < setting.stages(); stage++) {

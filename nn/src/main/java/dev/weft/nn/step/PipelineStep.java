@@ -107,6 +107,7 @@ public record PipelineStep(
       Optimizer optimizer,
       double clip,
       PipelinePlan plan) {
+    plan.schedule().require(setting(plan));
     UnaryOperator<Graph> prepared =
         plan.mesh().size() == 1 ? Shard::erase : UnaryOperator.identity();
     Traced traced = StepGraphs.forward(model, data, dtype, prepared);
@@ -180,11 +181,13 @@ public record PipelineStep(
       Map<String, Layout> kept,
       Set<String> data,
       Set<String> remarks) {
-    List<Fragments> fragments = fragments(pieces, loss, plan, kept, plan.microBatches() > 1);
-    List<Fragments> firsts =
-        plan.microBatches() > 1 ? fragments(pieces, loss, plan, kept, false) : List.of();
+    Set<String> shared = shared(pieces, plan);
+    boolean adds = plan.microBatches() > 1 || !shared.isEmpty();
+    Map<String, Layout> layouts = adds ? between(kept, shared, plan) : kept;
+    List<Fragments> fragments = fragments(pieces, loss, plan, layouts, adds);
+    List<Fragments> firsts = adds ? fragments(pieces, loss, plan, layouts, false) : List.of();
     List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
-    if (plan.mesh().size() > 1 && plan.microBatches() > 1) {
+    if (plan.mesh().size() > 1 && adds) {
       graphs.replaceAll(piece -> FoldedGradients.of(piece, kept));
     }
     return Assembly.of(graphs, order(graphs, plan, data, remarks), data);
@@ -248,11 +251,7 @@ public record PipelineStep(
       Map<String, Layout> kept,
       boolean accumulate) {
     Cotangents cotangents = Cotangents.of(pieces, loss);
-    // Gradients stay parts of sums between micro-batches, unless ZeRO splits them.
     Map<String, Layout> layouts = new HashMap<>(kept);
-    if (plan.zero() < 2 && plan.microBatches() > 1) {
-      layouts.keySet().removeIf(name -> name.endsWith(".sum"));
-    }
     var fragments = new ArrayList<Fragments>();
     for (Piece piece : pieces) {
       Fragments own = Fragments.of(piece, cotangents, plan.mesh(), layouts, accumulate);
@@ -265,6 +264,38 @@ public record PipelineStep(
       fragments.add(own);
     }
     return fragments;
+  }
+
+  /** The parameters that several pieces of one stage read, by key. */
+  private static Set<String> shared(List<Piece> pieces, PipelinePlan plan) {
+    Set<List<Object>> read = new HashSet<>();
+    Set<String> shared = new HashSet<>();
+    for (Piece piece : pieces) {
+      for (Parameter parameter : piece.parameters()) {
+        if (!read.add(List.of(plan.stageOf(piece.number()), parameter.key()))) {
+          shared.add(parameter.key());
+        }
+      }
+    }
+    return shared;
+  }
+
+  /**
+   * How gradients lie while they are added up: as parts of sums, unless ZeRO splits them, or pieces
+   * add onto one accumulator, which would make parts of different kinds.
+   */
+  private static Map<String, Layout> between(
+      Map<String, Layout> kept, Set<String> shared, PipelinePlan plan) {
+    Map<String, Layout> layouts = new HashMap<>(kept);
+    if (plan.zero() < 2) {
+      layouts
+          .keySet()
+          .removeIf(
+              name ->
+                  name.endsWith(".sum")
+                      && !shared.contains(name.substring(0, name.length() - ".sum".length())));
+    }
+    return layouts;
   }
 
   private static Setting setting(PipelinePlan plan) {

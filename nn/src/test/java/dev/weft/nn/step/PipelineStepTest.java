@@ -216,6 +216,8 @@ class PipelineStepTest {
     "gpt, 1, '', 0, 1, gpipe, none",
     "gpt, 1, '', 0, 4, 1f1b, full",
     "gpt, 1, '', 0, 3, zero-bubble, none",
+    "gpt, 1, '', 0, 1, interleaved, none",
+    "gpt, 1, 'data=2', 1, 1, interleaved, full",
     "gpt, 1, 'data=2,model=2', 0, 3, 1f1b, none",
     "gpt, 1, 'data=2', 0, 1, 1f1b, none",
     "gpt, 1, 'data=2', 1, 2, 1f1b, none",
@@ -283,6 +285,15 @@ class PipelineStepTest {
     } else {
       check("gpt", plan);
     }
+  }
+
+  @Test
+  void oneStageRefusesWhatItsScheduleCannotRun() {
+    Example example = example("gpt");
+    PipelinePlan plan = plan(1, "", 0, 1, "shifted", "none");
+    assertThrows(
+        UserException.class,
+        () -> PipelineStep.of(example.model(), example.data(), DataType.F64, SGD, 0, plan));
   }
 
   @Test
