@@ -14,7 +14,7 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.device.DeviceBuffer;
-import dev.weft.runtime.trainer.Machine;
+import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.DeviceGroup;
 import dev.weft.runtime.worker.GroupProgram;
 import java.util.ArrayList;

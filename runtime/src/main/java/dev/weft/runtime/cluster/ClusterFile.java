@@ -14,7 +14,7 @@ import dev.weft.core.cluster.DeviceProfile;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.Suggestion;
 import dev.weft.core.cluster.UserException;
-import dev.weft.runtime.trainer.Caches;
+import dev.weft.runtime.machine.Caches;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

@@ -21,7 +21,7 @@ import dev.weft.core.op.LayerNorm;
 import dev.weft.core.op.RandomBits;
 import dev.weft.core.op.Tensor;
 import dev.weft.engine.device.DeviceBuffer;
-import dev.weft.runtime.trainer.Machine;
+import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.DeviceGroup;
 import dev.weft.runtime.worker.GroupProgram;
 import java.util.ArrayList;

@@ -8,6 +8,8 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.program.Buffer;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.StageProgram;
+import dev.weft.core.stage.Recomputation;
+import dev.weft.engine.buffer.OutOfDeviceMemoryException;
 import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.program.CallTime;
@@ -22,6 +24,7 @@ import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.collective.CollectiveCounters;
+import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.LoadedProgram;
 import dev.weft.runtime.worker.Pipeline;
 import dev.weft.runtime.worker.RunRecord;
@@ -124,6 +127,13 @@ public final class Session implements Learner {
    * everything made again, it tells what is left.
    */
   private static Session fitted(Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
+    if (plan.pieces() == 1) {
+      PipelinePlan all = plan.withRecomputation(_ -> new Recomputation.None());
+      Optional<Session> whole = attempt(spec, all, bucket, routes);
+      if (whole.isPresent()) {
+        return whole.get();
+      }
+    }
     long budget = spec.budget().count() / (plan.stages() * plan.mesh().size());
     long[] needed = new long[plan.stages()];
     PipelineStep step;
@@ -143,7 +153,7 @@ public final class Session implements Learner {
       Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
     try {
       return Optional.of(open(spec, plan, bucket, routes));
-    } catch (UserException tooLarge) {
+    } catch (OutOfDeviceMemoryException | TooLargeException _) {
       return Optional.empty();
     }
   }
@@ -204,7 +214,7 @@ public final class Session implements Learner {
       long needed = held.values().stream().mapToLong(b -> b).sum();
       long budget = pipeline.group(stage).device(0).memory().budget().count();
       if (needed > budget) {
-        throw new UserException(
+        throw new TooLargeException(
             "stage %d of %d does not fit: each of its devices has %s and must hold %s besides what computing takes, %s too much. Raise --device-memory, take more --stages or --micro-batches, --recompute full or auto, or a smaller model or batch."
                 .formatted(
                     stage,

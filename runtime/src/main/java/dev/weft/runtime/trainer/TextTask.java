@@ -12,6 +12,7 @@ import dev.weft.runtime.data.TextFile;
 import dev.weft.runtime.data.TextSource;
 import dev.weft.runtime.data.TokenDataset;
 import dev.weft.runtime.data.TrigramTable;
+import dev.weft.runtime.machine.Caches;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

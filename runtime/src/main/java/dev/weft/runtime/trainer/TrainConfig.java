@@ -7,27 +7,18 @@ import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
-import dev.weft.core.graph.Node;
-import dev.weft.core.schedule.Schedule;
-import dev.weft.core.schedule.Schedules;
-import dev.weft.core.simulate.ClusterCosts;
-import dev.weft.core.stage.CutCosts;
 import dev.weft.nn.model.Experts;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.optimizer.Optimizer;
-import dev.weft.nn.step.BalancedCut;
 import dev.weft.nn.step.PipelinePlan;
-import dev.weft.nn.step.StageCut;
-import dev.weft.runtime.cluster.ClusterFile;
 import dev.weft.runtime.data.SyntheticImages;
 import dev.weft.runtime.data.SyntheticPoints;
+import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.run.RunDirectory;
 import java.io.File;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
-import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 
 /**
@@ -431,19 +422,7 @@ public record TrainConfig(
    *     mesh stands for
    */
   public PipelinePlan pipelinePlan() {
-    PipelinePlan plan = plainPlan();
-    if (plan.pieces() == 1) {
-      return plan;
-    }
-    int count = plan.stages() * plan.mesh().size();
-    long memory = budget().count() / count;
-    Optional<Cluster> measured = ClusterFile.measured();
-    return measured.isPresent()
-        ? by(
-            plan,
-            ClusterCosts.of(measured.get().withAtLeast(count), stages, plan.mesh().size()),
-            memory)
-        : cut(plan, CutCosts.COUNTED::time, CutCosts.OPERATIONS_PER_BYTE, memory);
+    return new Planned(this).here();
   }
 
   /**
@@ -452,27 +431,7 @@ public record TrainConfig(
    * @throws UserException also if the cluster has too few devices
    */
   public PipelinePlan pipelinePlan(Cluster cluster) {
-    PipelinePlan plan = plainPlan();
-    return by(
-        plan,
-        ClusterCosts.of(cluster, stages, plan.mesh().size()),
-        cluster.device().memory().count());
-  }
-
-  private PipelinePlan by(PipelinePlan plan, ClusterCosts costs, long memory) {
-    PipelinePlan costed = plan.withCosts(costs);
-    // Devices of this process copy what they receive themselves; others compute meanwhile.
-    boolean copies = plan.stages() > 1 && costs.cluster().name().equals(ClusterFile.LOCAL);
-    double secondsPerByte = copies ? 1 / costs.link(0, 1).bytesPerSecond() : 0;
-    return cut(costed, costs::seconds, secondsPerByte, memory);
-  }
-
-  private PipelinePlan cut(
-      PipelinePlan plan, ToDoubleFunction<Node> seconds, double secondsPerByte, long memory) {
-    return plan.withCut(
-        cut.isEmpty()
-            ? new BalancedCut(seconds, secondsPerByte, memory, optimizerRule().slots().size())
-            : StageCut.before(scopes(cut)));
+    return new Planned(this).on(cluster);
   }
 
   /** The most memory of all devices together. */
@@ -482,28 +441,9 @@ public record TrainConfig(
         : Bytes.parse(deviceMemory);
   }
 
-  private PipelinePlan plainPlan() {
-    Schedule rule = Schedules.named(schedule);
-    boolean isPlain = mesh.isEmpty() && (stages > 1 || devices <= 1);
-    Mesh each = isPlain ? Mesh.SINGLE : resolvedMesh();
-    if (devices > 0 && devices != stages * each.size()) {
-      throw new UserException(
-          "--stages %d with a mesh of %d each stand for %d devices, --devices says %d: leave --devices out"
-              .formatted(stages, each.size(), stages * each.size(), devices));
-    }
-    int pieces = chunks == 0 ? rule.usualChunks() : chunks;
-    var plan =
-        new PipelinePlan(
-            stages,
-            pieces,
-            each,
-            zero,
-            microBatches,
-            rule,
-            Recompute.parse(recompute, stages),
-            Recompute.timing(recomputeTiming));
-    int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    return plan.withHalves(Halves.parse(subPipeline, cores));
+  /** The scopes before which the model is cut. */
+  List<String> scopes() {
+    return scopes(cut);
   }
 
   private static List<String> scopes(String text) {

@@ -9,6 +9,7 @@ import dev.weft.nn.optimizer.Schedule;
 import dev.weft.runtime.checkpoint.AsyncSaver;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.data.Prefetcher;
+import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.run.RunDirectory;
 import java.util.Arrays;
 import java.util.HashMap;

@@ -1,4 +1,4 @@
-package dev.weft.runtime.trainer;
+package dev.weft.runtime.machine;
 
 import java.nio.file.Path;
 

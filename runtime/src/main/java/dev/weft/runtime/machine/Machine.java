@@ -1,4 +1,4 @@
-package dev.weft.runtime.trainer;
+package dev.weft.runtime.machine;
 
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
@@ -138,7 +138,7 @@ public final class Machine {
    *
    * @param recorded of a run before, which go first
    */
-  static Routes routes(Map<String, Route> recorded) {
+  public static Routes routes(Map<String, Route> recorded) {
     return Routes.measured(Caches.directory().resolve("routes"), recorded);
   }
 
