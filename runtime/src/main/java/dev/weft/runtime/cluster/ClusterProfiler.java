@@ -32,17 +32,30 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /**
  * Measures what the devices of this process reach when all of them work at once: single ops, each
  * at several sizes, memory, and what a call takes.
  */
 public final class ClusterProfiler {
+  /** A product of this part of the largest one's operations tells of the peak, too. */
+  private static final double LARGE = 64;
+
   private static final double SECONDS = 0.06;
   private static final int FEWEST = 5;
   private static final int CALLS = 64;
   private static final double LATENCY_SECONDS = 5e-5;
   private static final Bytes COPIED = Bytes.of(128L << 20);
+
+  /** What a device touches between two runs on the same operands: more than its caches hold. */
+  private static final Bytes BETWEEN = Bytes.of(32L << 20);
+
+  private static final int MOST_COPIES = 64;
+
+  /** Single ops reduce nothing. */
+  private static final Bytes NO_BUCKETS = Bytes.of(1);
+
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
 
   private final DeviceGroup group;
@@ -194,7 +207,15 @@ public final class ClusterProfiler {
     double limit = memorySpeed;
     if (arithmetic) {
       if (kind.name().equals("matmul")) {
-        peaks.put(dtype.text(), rates.stream().mapToDouble(Curve.Point::share).max().orElseThrow());
+        // Of a product that takes no longer than a call little is known.
+        double large = rates.getLast().size() / LARGE;
+        peaks.put(
+            dtype.text(),
+            rates.stream()
+                .filter(point -> point.size() >= large)
+                .mapToDouble(Curve.Point::share)
+                .max()
+                .orElseThrow());
       }
       limit = Objects.requireNonNull(peaks.get(dtype.text()));
     }
@@ -222,38 +243,70 @@ public final class ClusterProfiler {
     return builder.build();
   }
 
-  /** The median time of a run, all devices running at once. */
+  /**
+   * The median time of a run, all devices running at once. Every run has other operands than those
+   * before, as ops in a model have: what a cache still holds of the last run helps nobody there.
+   */
   private double seconds(Graph graph) {
-    List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
+    long bytes =
+        Stream.concat(graph.inputValues().stream(), graph.outputValues().stream())
+            .mapToLong(value -> value.type().bytes())
+            .sum();
+    int copies = (int) Math.clamp(BETWEEN.count() / bytes, 1, MOST_COPIES);
     var buffers = new ArrayList<DeviceBuffer>();
-    for (int device = 0; device < group.size(); device++) {
-      Map<Value, DeviceBuffer> own = new HashMap<>();
-      for (Value value : graph.inputValues()) {
-        DeviceBuffer buffer = group.device(device).allocate(value.name(), value.type());
-        buffers.add(buffer);
-        own.put(value, buffer);
+    var programs = new ArrayList<GroupProgram>();
+    try {
+      for (int copy = 0; copy < copies; copy++) {
+        programs.add(load(graph, buffers));
       }
-      bound.add(own);
-    }
-    try (GroupProgram program = group.load(graph, bound)) {
-      List<Double> medians =
-          group.onAll(
-              device -> {
-                var taken = new ArrayList<Double>();
-                long start = System.nanoTime();
-                program.on(device).run();
-                long end = start + (long) (SECONDS * 1e9);
-                while (taken.size() < FEWEST || System.nanoTime() < end) {
-                  long before = System.nanoTime();
-                  program.on(device).run();
-                  taken.add((System.nanoTime() - before) * 1e-9);
-                }
-                return median(taken.stream().mapToDouble(t -> t).toArray());
-              });
-      return medians.stream().mapToDouble(t -> t).average().orElseThrow();
+      return seconds(programs);
     } finally {
+      programs.forEach(GroupProgram::close);
       buffers.forEach(DeviceBuffer::close);
     }
+  }
+
+  /** The graph in memory of its own. */
+  private GroupProgram load(Graph graph, List<DeviceBuffer> buffers) {
+    List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
+    List<Map<Integer, DeviceBuffer>> given = new ArrayList<>();
+    for (int device = 0; device < group.size(); device++) {
+      Map<Value, DeviceBuffer> inputs = new HashMap<>();
+      for (Value value : graph.inputValues()) {
+        inputs.put(value, allocate(device, value, buffers));
+      }
+      bound.add(inputs);
+      Map<Integer, DeviceBuffer> outputs = new HashMap<>();
+      for (int i = 0; i < graph.outputs().size(); i++) {
+        outputs.put(i, allocate(device, graph.outputs().get(i).value(), buffers));
+      }
+      given.add(outputs);
+    }
+    return group.load(graph, bound, given, NO_BUCKETS);
+  }
+
+  private DeviceBuffer allocate(int device, Value value, List<DeviceBuffer> buffers) {
+    DeviceBuffer buffer = group.device(device).allocate(value.name(), value.type());
+    buffers.add(buffer);
+    return buffer;
+  }
+
+  private double seconds(List<GroupProgram> programs) {
+    List<Double> medians =
+        group.onAll(
+            device -> {
+              programs.forEach(program -> program.on(device).run());
+              var taken = new ArrayList<Double>();
+              long end = System.nanoTime() + (long) (SECONDS * 1e9);
+              while (taken.size() < FEWEST || System.nanoTime() < end) {
+                GroupProgram next = programs.get(taken.size() % programs.size());
+                long before = System.nanoTime();
+                next.on(device).run();
+                taken.add((System.nanoTime() - before) * 1e-9);
+              }
+              return median(taken.stream().mapToDouble(t -> t).toArray());
+            });
+    return medians.stream().mapToDouble(t -> t).average().orElseThrow();
   }
 
   private static double median(double[] numbers) {
