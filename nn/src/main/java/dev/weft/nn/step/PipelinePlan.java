@@ -78,22 +78,6 @@ public record PipelinePlan(
         stages, chunks, mesh, zero, microBatches, schedule, other, timing, cut, costs, halves);
   }
 
-  /** The same model cut elsewhere. */
-  public PipelinePlan withCut(StageCut other) {
-    return new PipelinePlan(
-        stages,
-        chunks,
-        mesh,
-        zero,
-        microBatches,
-        schedule,
-        recomputation,
-        timing,
-        other,
-        costs,
-        halves);
-  }
-
   /** The same by other costs. */
   public PipelinePlan withCosts(CostModel other) {
     return new PipelinePlan(
@@ -108,22 +92,6 @@ public record PipelinePlan(
         cut,
         other,
         halves);
-  }
-
-  /** The same with rows in halves as far as the rule says. */
-  public PipelinePlan withHalves(SubPipelining other) {
-    return new PipelinePlan(
-        stages,
-        chunks,
-        mesh,
-        zero,
-        microBatches,
-        schedule,
-        recomputation,
-        timing,
-        cut,
-        costs,
-        other);
   }
 
   /** How many pieces the model is cut into. */

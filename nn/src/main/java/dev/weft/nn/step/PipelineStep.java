@@ -115,7 +115,14 @@ public record PipelineStep(
     String weight = traced.graph().outputValues().get(1).name();
     Cutting cutting = Cutting.of(traced);
     List<Piece> pieces = cutting.at(plan.cut().starts(cutting, plan));
-    requireUsed(model, data, dtype, plan.mesh());
+    if (!plan.mesh().equals(Mesh.SINGLE)) {
+      // One device's graph has lost its annotations.
+      Traced annotated =
+          plan.mesh().size() > 1
+              ? traced
+              : StepGraphs.forward(model, data, dtype, UnaryOperator.identity());
+      MeshCheck.requireUsed(plan.mesh(), MeshCheck.axesInUse(annotated.graph()));
+    }
     boolean isWhole = isWhole(plan);
     @Nullable StepGraphs graphs =
         plan.mesh().size() > 1 || isWhole
@@ -215,14 +222,6 @@ public record PipelineStep(
       gradients.add(own);
     }
     return gradients;
-  }
-
-  private static void requireUsed(
-      StepGraphs.Model model, Map<String, TensorType> data, DataType dtype, Mesh mesh) {
-    if (!mesh.equals(Mesh.SINGLE)) {
-      Traced annotated = StepGraphs.forward(model, data, dtype, UnaryOperator.identity());
-      MeshCheck.requireUsed(mesh, MeshCheck.axesInUse(annotated.graph()));
-    }
   }
 
   /** How things lie by name, the parts of parameters that pieces have included. */

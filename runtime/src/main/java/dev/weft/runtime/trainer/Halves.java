@@ -10,7 +10,6 @@ import dev.weft.core.simulate.Exposure;
 import dev.weft.nn.step.ShardedStep;
 import dev.weft.nn.step.SubPipelining;
 import dev.weft.runtime.cluster.ClusterFile;
-import java.nio.file.Files;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -53,15 +52,10 @@ public final class Halves {
           "devices compute on all %d cores, which also do what is sent: nothing could run beside it"
               .formatted(cores));
     }
-    if (!Files.exists(ClusterFile.local())) {
-      return chosen(Level.OFF, "this machine is not measured, see weft cluster profile");
-    }
-    Cluster machine = ClusterFile.read(ClusterFile.LOCAL);
-    return priced(
-        passes,
-        mesh,
-        new Cluster(
-            machine.name(), 1, mesh.size(), machine.device(), machine.within(), machine.between()));
+    return ClusterFile.measured()
+        .map(machine -> priced(passes, mesh, machine.withAtLeast(mesh.size())))
+        .orElseGet(
+            () -> chosen(Level.OFF, "this machine is not measured, see weft cluster profile"));
   }
 
   /** The fastest level by the costs of a cluster. */

@@ -7,6 +7,8 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
 import dev.weft.core.simulate.ClusterCosts;
+import dev.weft.core.simulate.CostModel;
+import dev.weft.core.simulate.CountedCosts;
 import dev.weft.core.stage.CutCosts;
 import dev.weft.nn.step.BalancedCut;
 import dev.weft.nn.step.PipelinePlan;
@@ -19,49 +21,55 @@ import java.util.function.ToDoubleFunction;
 record Planned(TrainConfig config) {
   /** Over stages of this machine. */
   PipelinePlan here() {
-    PipelinePlan plan = plainPlan();
-    if (plan.pieces() == 1) {
-      return plan;
+    if (pieces() == 1) {
+      return plan(StageCut.COUNTED, new CountedCosts());
     }
-    int count = plan.stages() * plan.mesh().size();
-    long memory = config.budget().count() / count;
+    Mesh mesh = mesh();
+    int devices = config.stages() * mesh.size();
+    long memory = config.budget().count() / devices;
     Optional<Cluster> measured = ClusterFile.measured();
     return measured.isPresent()
         ? by(
-            plan,
-            ClusterCosts.of(measured.get().withAtLeast(count), config.stages(), plan.mesh().size()),
+            ClusterCosts.of(measured.get().withAtLeast(devices), config.stages(), mesh.size()),
             memory)
-        : cut(plan, CutCosts.COUNTED::time, CutCosts.OPERATIONS_PER_BYTE, memory);
+        : plan(
+            cut(CutCosts.COUNTED::time, CutCosts.OPERATIONS_PER_BYTE, memory), new CountedCosts());
   }
 
   /** Over stages of a cluster. */
   PipelinePlan on(Cluster cluster) {
-    PipelinePlan plan = plainPlan();
     return by(
-        plan,
-        ClusterCosts.of(cluster, config.stages(), plan.mesh().size()),
+        ClusterCosts.of(cluster, config.stages(), mesh().size()),
         cluster.device().memory().count());
   }
 
-  private PipelinePlan by(PipelinePlan plan, ClusterCosts costs, long memory) {
-    PipelinePlan costed = plan.withCosts(costs);
+  private PipelinePlan by(ClusterCosts costs, long memory) {
     // Devices of this process copy what they receive themselves; others compute meanwhile.
-    boolean copies = plan.stages() > 1 && costs.cluster().name().equals(ClusterFile.LOCAL);
+    boolean copies = config.stages() > 1 && costs.cluster().name().equals(ClusterFile.LOCAL);
     double secondsPerByte = copies ? 1 / costs.link(0, 1).bytesPerSecond() : 0;
-    return cut(costed, costs::seconds, secondsPerByte, memory);
+    return plan(cut(costs::seconds, secondsPerByte, memory), costs);
   }
 
-  private PipelinePlan cut(
-      PipelinePlan plan, ToDoubleFunction<Node> seconds, double secondsPerByte, long memory) {
-    return plan.withCut(
-        config.cut().isEmpty()
-            ? new BalancedCut(
-                seconds, secondsPerByte, memory, config.optimizerRule().slots().size())
-            : StageCut.before(config.scopes()));
+  private StageCut cut(ToDoubleFunction<Node> seconds, double secondsPerByte, long memory) {
+    return config.cut().isEmpty()
+        ? new BalancedCut(seconds, secondsPerByte, memory, config.optimizerRule().slots().size())
+        : StageCut.before(config.scopes());
   }
 
-  private PipelinePlan plainPlan() {
-    Schedule rule = Schedules.named(config.schedule());
+  private Schedule schedule() {
+    return Schedules.named(config.schedule());
+  }
+
+  private int chunks() {
+    return config.chunks() == 0 ? schedule().usualChunks() : config.chunks();
+  }
+
+  private int pieces() {
+    return config.stages() * chunks();
+  }
+
+  /** Of each stage's devices. */
+  private Mesh mesh() {
     boolean isPlain = config.mesh().isEmpty() && (config.stages() > 1 || config.devices() <= 1);
     Mesh each = isPlain ? Mesh.SINGLE : config.resolvedMesh();
     if (config.devices() > 0 && config.devices() != config.stages() * each.size()) {
@@ -70,24 +78,26 @@ record Planned(TrainConfig config) {
               .formatted(
                   config.stages(), each.size(), config.stages() * each.size(), config.devices()));
     }
-    int pieces = config.chunks() == 0 ? rule.usualChunks() : config.chunks();
-    var plan =
-        new PipelinePlan(
-            config.stages(),
-            pieces,
-            each,
-            config.zero(),
-            config.microBatches(),
-            rule,
-            Recompute.parse(config.recompute(), config.stages()),
-            Recompute.timing(config.recomputeTiming()));
-    if (plan.pieces() > 1 && !config.subPipeline().equals("0")) {
+    return each;
+  }
+
+  private PipelinePlan plan(StageCut cut, CostModel costs) {
+    if (pieces() > 1 && !config.subPipeline().equals("0")) {
       throw new UserException(
           "sub-pipeline %s is not there for schedule %s, which cuts the model into %d pieces: take another schedule, or sub-pipeline 0"
-              .formatted(config.subPipeline(), rule.name(), plan.pieces()));
+              .formatted(config.subPipeline(), config.schedule(), pieces()));
     }
-    int cores =
-        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
-    return plan.withHalves(Halves.parse(config.subPipeline(), cores));
+    return new PipelinePlan(
+        config.stages(),
+        chunks(),
+        mesh(),
+        config.zero(),
+        config.microBatches(),
+        schedule(),
+        Recompute.parse(config.recompute(), config.stages()),
+        Recompute.timing(config.recomputeTiming()),
+        cut,
+        costs,
+        Halves.parse(config.subPipeline(), config.cores()));
   }
 }

@@ -193,7 +193,7 @@ public final class Session implements Learner {
         config.optimizerRule(),
         config.clip(),
         config.seed(),
-        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads(),
+        config.cores(),
         config.budget());
   }
 

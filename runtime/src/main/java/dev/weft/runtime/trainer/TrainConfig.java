@@ -434,6 +434,11 @@ public record TrainConfig(
     return new Planned(this).on(cluster);
   }
 
+  /** The cores that all devices together compute on. */
+  int cores() {
+    return threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+  }
+
   /** The most memory of all devices together. */
   Bytes budget() {
     return deviceMemory.isEmpty()

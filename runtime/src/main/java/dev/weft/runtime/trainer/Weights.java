@@ -52,8 +52,7 @@ final class Weights {
 
   /** The optimizer's tensors by parameter and slot. */
   SequencedMap<String, TensorData> optimizer() {
-    return tensors(
-        parameter -> optimizer.slots(parameter).stream().map(slot -> "." + slot).toList());
+    return tensors(this::slots);
   }
 
   /**
@@ -113,49 +112,46 @@ final class Weights {
    * @throws dev.weft.core.cluster.UserException if it is damaged or of another model
    */
   void restore(Checkpoint checkpoint, boolean withOptimizer) {
-    SequencedMap<String, TensorData> parameters = model();
-    SequencedMap<String, TensorData> slots = withOptimizer ? optimizer() : new LinkedHashMap<>();
-    require(checkpoint.model(), parameters);
+    checkpoint.model().require(types(_ -> List.of("")));
     if (withOptimizer) {
-      require(checkpoint.optimizer(), slots);
-    }
-    read(checkpoint.model(), parameters);
-    if (withOptimizer) {
-      read(checkpoint.optimizer(), slots);
+      checkpoint.optimizer().require(types(this::slots));
     }
     List<List<Parameter>> stages = step.stageParameters();
     for (int stage = 0; stage < stages.size(); stage++) {
       for (Parameter parameter : stages.get(stage)) {
-        write(stage, parameter, "", parameters);
+        write(stage, parameter, "", checkpoint.model());
       }
     }
     if (withOptimizer) {
       forEachOwned(
           (stage, parameter) ->
-              optimizer
-                  .slots(parameter)
-                  .forEach(slot -> write(stage, parameter, "." + slot, slots)));
+              slots(parameter)
+                  .forEach(ending -> write(stage, parameter, ending, checkpoint.optimizer())));
     }
   }
 
-  private static void require(Safetensors file, Map<String, TensorData> targets) {
+  /** The types of all layers' parts by name. */
+  private Map<String, TensorType> types(Function<Parameter, List<String>> endings) {
     var types = new LinkedHashMap<String, TensorType>();
-    targets.forEach((name, tensor) -> types.put(name, tensor.type()));
-    file.require(types);
+    for (Parameter parameter : step.parameters()) {
+      for (String ending : endings.apply(parameter)) {
+        parameter.sliceNames().forEach(name -> types.put(name + ending, parameter.sliceType()));
+      }
+    }
+    return types;
   }
 
-  private static void read(Safetensors file, Map<String, TensorData> targets) {
-    targets.forEach((name, tensor) -> tensor.data().copyFrom(file.tensor(name).data()));
+  /** The endings of the names of what the optimizer remembers. */
+  private List<String> slots(Parameter parameter) {
+    return optimizer.slots(parameter).stream().map(slot -> "." + slot).toList();
   }
 
-  private void write(
-      int stage, Parameter parameter, String ending, Map<String, TensorData> tensors) {
-    TensorType type = parameter.type();
+  private void write(int stage, Parameter parameter, String ending, Safetensors file) {
     try (Arena temporary = Arena.ofShared()) {
-      MemorySegment whole = temporary.allocate(type.bytes(), 64);
+      MemorySegment whole = temporary.allocate(parameter.type().bytes(), 64);
       long offset = 0;
       for (String slice : parameter.sliceNames()) {
-        MemorySegment data = Objects.requireNonNull(tensors.get(slice + ending)).data();
+        MemorySegment data = file.tensor(slice + ending).data();
         MemorySegment.copy(data, 0, whole, offset, data.byteSize());
         offset += data.byteSize();
       }
