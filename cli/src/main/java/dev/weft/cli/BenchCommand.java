@@ -3,28 +3,22 @@ package dev.weft.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
-import dev.weft.core.graph.TensorType;
 import dev.weft.engine.program.CallTime;
 import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.machine.Machine;
-import dev.weft.runtime.trainer.Learner;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.LongSummaryStatistics;
 import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -35,7 +29,12 @@ import picocli.CommandLine.Option;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this machine.",
-    subcommands = {BenchCommand.StepCommand.class, DecodeBench.class, AllReduceBench.class})
+    subcommands = {
+      BenchCommand.StepCommand.class,
+      SimulatorBench.class,
+      DecodeBench.class,
+      AllReduceBench.class
+    })
 final class BenchCommand implements Runnable {
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
@@ -112,34 +111,6 @@ final class BenchCommand implements Runnable {
         }
       }
       return 0;
-    }
-
-    /** Numbers for a model's inputs, other ones for every micro-batch. */
-    private static final class RandomBatches implements Learner.BatchSource {
-      private final Map<String, TensorType> data;
-      private final int classes;
-      private final SplittableRandom random;
-
-      RandomBatches(TrainConfig config) {
-        data = Session.spec(config).data();
-        classes = config.dataClasses();
-        random = new SplittableRandom(config.seed());
-      }
-
-      @Override
-      public void load(int part, Function<String, MemorySegment> input) {
-        data.forEach((name, type) -> fill(type, input.apply(name)));
-      }
-
-      private void fill(TensorType type, MemorySegment segment) {
-        for (long i = 0; i < type.elements(); i++) {
-          if (type.dtype().isFloat()) {
-            segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
-          } else {
-            segment.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(classes));
-          }
-        }
-      }
     }
 
     private void measure(Session session, TrainConfig config, RandomBatches batches) {

@@ -63,7 +63,11 @@ final class ClusterCommand implements Runnable {
             "--devices and --threads must be at least 1, found " + count + " and " + threads);
       }
       Cluster cluster =
-          ClusterProfiler.measure(count, threads, what -> System.err.println("measuring " + what));
+          ClusterProfiler.measure(
+              count,
+              threads,
+              ClusterProfiler.DTYPES,
+              what -> System.err.println("measuring " + what));
       Path file = out == null ? ClusterFile.local() : out;
       String about =
           "%d devices of %d threads each on %d cores, measured on %s"

@@ -48,6 +48,7 @@ public final class Main implements Runnable {
     CommandLine line = new CommandLine(new Main());
     ConfigOptions.addTo(command(line, "train"));
     ConfigOptions.addTo(command(line, "bench", "step"));
+    ConfigOptions.addTo(command(line, "bench", "simulator"));
     ConfigOptions.addTo(command(line, "bench", "decode"));
     ConfigOptions.addTo(command(line, "explain"));
     for (CommandLine inspect : command(line, "inspect").getSubcommands().values()) {

@@ -25,7 +25,6 @@ import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.DeviceGroup;
 import dev.weft.runtime.worker.GroupProgram;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -56,13 +55,16 @@ public final class ClusterProfiler {
   /** Single ops reduce nothing. */
   private static final Bytes NO_BUCKETS = Bytes.of(1);
 
-  private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
+  /** The types that models compute in. */
+  public static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
 
   private final DeviceGroup group;
+  private final List<DataType> dtypes;
   private final Consumer<String> progress;
 
-  private ClusterProfiler(DeviceGroup group, Consumer<String> progress) {
+  private ClusterProfiler(DeviceGroup group, List<DataType> dtypes, Consumer<String> progress) {
     this.group = group;
+    this.dtypes = dtypes;
     this.progress = progress;
   }
 
@@ -145,13 +147,15 @@ public final class ClusterProfiler {
    * Measures.
    *
    * @param devices of this process that work at once, each on so many threads
+   * @param dtypes of the ops measured
    * @param progress told what is measured
    */
-  public static Cluster measure(int devices, int threads, Consumer<String> progress) {
+  public static Cluster measure(
+      int devices, int threads, List<DataType> dtypes, Consumer<String> progress) {
     Bytes memory = Bytes.of(Machine.memory().count() / devices / 10 * 9);
     Mesh mesh = Mesh.parse("device=" + devices);
     try (DeviceGroup group = DeviceGroup.open(DeviceKind.CPU, mesh, threads, memory)) {
-      return new ClusterProfiler(group, progress).cluster(devices, memory);
+      return new ClusterProfiler(group, dtypes, progress).cluster(devices, memory);
     }
   }
 
@@ -159,11 +163,11 @@ public final class ClusterProfiler {
     double copied;
     progress.accept("memory");
     try (var copier = new Machine.Copier(devices, COPIED)) {
-      double[] speeds = new double[FEWEST];
-      for (int i = 0; i < speeds.length; i++) {
-        speeds[i] = copier.bytesPerSecond();
+      double seconds = 0;
+      for (int i = 0; i < FEWEST; i++) {
+        seconds += 1 / copier.bytesPerSecond();
       }
-      copied = median(speeds);
+      copied = FEWEST / seconds;
     }
     double memorySpeed = copied / devices;
     // A run has a cost of its own, whatever it calls: the two are told apart by longer programs.
@@ -172,7 +176,7 @@ public final class ClusterProfiler {
     double call = Math.max(0, (seconds(chain(CALLS)) - one) / (CALLS - 1));
     Map<String, Double> peaks = new TreeMap<>();
     Map<String, Curve> curves = new TreeMap<>();
-    for (DataType dtype : DTYPES) {
+    for (DataType dtype : dtypes) {
       for (Kind kind : KINDS) {
         progress.accept(kind.name() + " " + dtype.text());
         measure(kind, dtype, one, memorySpeed, peaks, curves);
@@ -244,8 +248,10 @@ public final class ClusterProfiler {
   }
 
   /**
-   * The median time of a run, all devices running at once. Every run has other operands than those
-   * before, as ops in a model have: what a cache still holds of the last run helps nobody there.
+   * The mean time of a run, all devices running at once: a median would leave out what others that
+   * use the machine take from it, which the steps of a model cannot. Every run has other operands
+   * than those before, as ops in a model have: what a cache still holds of the last run helps
+   * nobody there.
    */
   private double seconds(Graph graph) {
     long bytes =
@@ -292,26 +298,20 @@ public final class ClusterProfiler {
   }
 
   private double seconds(List<GroupProgram> programs) {
-    List<Double> medians =
+    List<Double> means =
         group.onAll(
             device -> {
               programs.forEach(program -> program.on(device).run());
-              var taken = new ArrayList<Double>();
-              long end = System.nanoTime() + (long) (SECONDS * 1e9);
-              while (taken.size() < FEWEST || System.nanoTime() < end) {
-                GroupProgram next = programs.get(taken.size() % programs.size());
-                long before = System.nanoTime();
-                next.on(device).run();
-                taken.add((System.nanoTime() - before) * 1e-9);
+              long begin = System.nanoTime();
+              long now = begin;
+              int runs = 0;
+              while (runs < FEWEST || now - begin < SECONDS * 1e9) {
+                programs.get(runs % programs.size()).on(device).run();
+                runs++;
+                now = System.nanoTime();
               }
-              return median(taken.stream().mapToDouble(t -> t).toArray());
+              return (now - begin) * 1e-9 / runs;
             });
-    return medians.stream().mapToDouble(t -> t).average().orElseThrow();
-  }
-
-  private static double median(double[] numbers) {
-    double[] sorted = numbers.clone();
-    Arrays.sort(sorted);
-    return sorted[sorted.length / 2];
+    return means.stream().mapToDouble(t -> t).average().orElseThrow();
   }
 }
