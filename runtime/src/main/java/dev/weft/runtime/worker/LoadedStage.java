@@ -4,12 +4,15 @@ import dev.weft.core.cluster.Bytes;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
 import dev.weft.core.program.Fragment;
+import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageBuilder;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Work;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.CallTime;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -33,6 +36,8 @@ final class LoadedStage {
   private final List<List<ShardedBuffer>> tensors;
   private final List<@Nullable GroupProgram> programs = new ArrayList<>();
   private final Map<Place, GroupProgram> loaded = new HashMap<>();
+  private final Map<Queue, List<Integer>> queues = new EnumMap<>(Queue.class);
+  private final List<List<Integer>> fed;
 
   LoadedStage(StageProgram stage, DeviceGroup group, StageMemory memory, Bytes bucket) {
     this.stage = stage;
@@ -41,8 +46,21 @@ final class LoadedStage {
     this.tensors = memory.of(stage);
     Map<Integer, Place> first = new HashMap<>();
     for (Step step : stage.steps()) {
+      queues.computeIfAbsent(step.queue(), _ -> new ArrayList<>()).add(programs.size());
       programs.add(step instanceof Step.Run run ? program(run, first) : null);
     }
+    this.fed = fed(stage);
+  }
+
+  private static List<List<Integer>> fed(StageProgram stage) {
+    var pools = new ArrayList<List<Integer>>();
+    stage.pools().forEach(_ -> pools.add(new ArrayList<>()));
+    for (int i = 0; i < stage.buffers().size(); i++) {
+      if (StageBuilder.isFed(stage.buffers().get(i))) {
+        pools.get(stage.buffers().get(i).pool()).add(i);
+      }
+    }
+    return pools;
   }
 
   private GroupProgram program(Step.Run run, Map<Integer, Place> first) {
@@ -123,6 +141,16 @@ final class LoadedStage {
 
   DeviceGroup group() {
     return group;
+  }
+
+  /** The steps of a queue, in order. */
+  List<Integer> steps(Queue queue) {
+    return queues.getOrDefault(queue, List.of());
+  }
+
+  /** The buffers of a pool that take data and facts from the host. */
+  List<Integer> fed(int pool) {
+    return fed.get(pool);
   }
 
   /** What a step runs; null where it runs nothing. */

@@ -3,7 +3,6 @@ package dev.weft.runtime.worker;
 import dev.weft.core.program.Buffer;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.Queue;
-import dev.weft.core.program.StageBuilder;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Transfers;
@@ -82,10 +81,7 @@ final class ProgramRun {
     for (int stage = 0; stage < stages; stage++) {
       int own = stage;
       for (Queue queue : Queue.values()) {
-        boolean used =
-            program.program().stages().get(stage).steps().stream()
-                .anyMatch(s -> s.queue() == queue);
-        if (used && queue != Queue.COMPUTE) {
+        if (queue != Queue.COMPUTE && !program.stage(stage).steps(queue).isEmpty()) {
           String name = "weft-" + queue.text() + "-" + stage;
           threads.add(Thread.ofVirtual().name(name).start(() -> guarded(own, queue)));
         }
@@ -131,26 +127,24 @@ final class ProgramRun {
 
   private boolean compute(int stage, int device) {
     LoadedStage loaded = program.stage(stage);
-    List<Step> steps = loaded.stage().steps();
     try {
-      for (int i = 0; i < steps.size(); i++) {
-        if (steps.get(i) instanceof Step.Run run) {
-          var at = new Transfers.At(stage, i);
-          events.await(stage, run.awaits());
-          times.begin(at, device, System.nanoTime());
-          GroupProgram group = Objects.requireNonNull(loaded.program(i));
-          if (diagnosing) {
-            Optional<String> first = group.on(device).firstNonFinite();
-            first.ifPresent(origin -> nonFinite.putIfAbsent(at, origin));
-          } else {
-            group.on(device).run();
-          }
-          if (device == 0) {
-            watch(loaded, run);
-          }
-          times.end(at, device, System.nanoTime());
-          events.end(at);
+      for (int step : loaded.steps(Queue.COMPUTE)) {
+        var run = (Step.Run) loaded.stage().steps().get(step);
+        var at = new Transfers.At(stage, step);
+        events.await(stage, run.awaits());
+        times.begin(at, device, System.nanoTime());
+        GroupProgram group = Objects.requireNonNull(loaded.program(step));
+        if (diagnosing) {
+          Optional<String> first = group.on(device).firstNonFinite();
+          first.ifPresent(origin -> nonFinite.putIfAbsent(at, origin));
+        } else {
+          group.on(device).run();
         }
+        if (device == 0) {
+          watch(loaded, run);
+        }
+        times.end(at, device, System.nanoTime());
+        events.end(at);
       }
     } catch (StepEvents.RunStoppedException _) {
       // What failed first is reported; this device only stops.
@@ -184,13 +178,11 @@ final class ProgramRun {
   /** Runs one of the queues beside the compute queue. */
   private void guarded(int stage, Queue queue) {
     try {
-      List<Step> steps = program.stage(stage).stage().steps();
-      for (int i = 0; i < steps.size(); i++) {
-        Step step = steps.get(i);
-        if (step.queue() == queue) {
-          events.await(stage, step.awaits());
-          move(new Transfers.At(stage, i), step);
-        }
+      LoadedStage loaded = program.stage(stage);
+      for (int number : loaded.steps(queue)) {
+        Step step = loaded.stage().steps().get(number);
+        events.await(stage, step.awaits());
+        move(new Transfers.At(stage, number), step);
       }
     } catch (StepEvents.RunStoppedException _) {
       // What failed first is reported.
@@ -226,13 +218,10 @@ final class ProgramRun {
 
   private void feed(LoadedStage loaded, Step.Feed feed) {
     List<Buffer> buffers = loaded.stage().buffers();
-    for (int i = 0; i < buffers.size(); i++) {
-      Buffer buffer = buffers.get(i);
-      if (buffer.pool() == feed.pool() && StageBuilder.isFed(buffer)) {
-        Optional<MemorySegment> whole = source.find(buffer, feed.microBatch());
-        if (whole.isPresent()) {
-          loaded.tensor(i, feed.slot()).write(whole.get());
-        }
+    for (int buffer : loaded.fed(feed.pool())) {
+      Optional<MemorySegment> whole = source.find(buffers.get(buffer), feed.microBatch());
+      if (whole.isPresent()) {
+        loaded.tensor(buffer, feed.slot()).write(whole.get());
       }
     }
   }
