@@ -4,6 +4,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
@@ -21,6 +22,7 @@ import java.util.spi.ToolProvider;
  */
 final class Format {
   private static final Set<String> SKIPPED = Set.of("target", "runs", "node_modules");
+  private static final int ROUNDS = 4;
 
   public static void main(String[] arguments) throws IOException {
     boolean apply = arguments[0].equals("apply");
@@ -42,32 +44,17 @@ final class Format {
       return;
     }
 
-    ToolProvider formatter = ToolProvider.findFirst("google-java-format").orElseThrow();
-    var command = new ArrayList<>(List.of("--dry-run"));
-    changed.forEach(source -> command.add(source.toString()));
-    var output = new StringWriter();
-    var errors = new StringWriter();
-    int code =
-        formatter.run(
-            new PrintWriter(output), new PrintWriter(errors), command.toArray(String[]::new));
-    if (code != 0) {
-      System.err.print(errors);
-      System.exit(1);
-    }
-    var unformatted = new TreeSet<Path>();
-    output.toString().lines().forEach(line -> unformatted.add(Path.of(line)));
-
-    if (apply && !unformatted.isEmpty()) {
-      command.set(0, "--replace");
-      command.subList(1, command.size()).clear();
-      unformatted.forEach(source -> command.add(source.toString()));
-      formatter.run(
-          new PrintWriter(output), new PrintWriter(errors), command.toArray(String[]::new));
+    Set<Path> unformatted = unformatted(changed);
+    // What splits a string may want to place the parts anew.
+    for (int round = 0; apply && !unformatted.isEmpty() && round < ROUNDS; round++) {
+      format("--replace", unformatted);
+      if (round == 0) {
+        unformatted.forEach(source -> System.out.println("formatted " + root.relativize(source)));
+      }
       for (Path source : unformatted) {
-        System.out.println("formatted " + root.relativize(source));
         stamps.put(source, stamp(root, source));
       }
-      unformatted.clear();
+      unformatted = unformatted(unformatted);
     }
     unformatted.forEach(stamps::remove);
     Files.createDirectories(remembered.getParent());
@@ -77,6 +64,28 @@ final class Format {
       unformatted.forEach(source -> System.err.println("  " + root.relativize(source)));
       System.exit(1);
     }
+  }
+
+  private static Set<Path> unformatted(Collection<Path> sources) {
+    var unformatted = new TreeSet<Path>();
+    format("--dry-run", sources).lines().forEach(line -> unformatted.add(Path.of(line)));
+    return unformatted;
+  }
+
+  private static String format(String option, Collection<Path> sources) {
+    ToolProvider formatter = ToolProvider.findFirst("google-java-format").orElseThrow();
+    var command = new ArrayList<>(List.of(option));
+    sources.forEach(source -> command.add(source.toString()));
+    var output = new StringWriter();
+    var errors = new StringWriter();
+    int code =
+        formatter.run(
+            new PrintWriter(output), new PrintWriter(errors), command.toArray(String[]::new));
+    if (code != 0) {
+      System.err.print(errors);
+      System.exit(1);
+    }
+    return output.toString();
   }
 
   private static List<Path> sources(Path root) throws IOException {

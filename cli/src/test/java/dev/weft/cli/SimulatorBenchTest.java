@@ -16,7 +16,7 @@ final class SimulatorBenchTest {
         WeftProcess.runHere(
             (Object[])
                 ("bench simulator --steps 1 --layers 2 --hidden 32 --heads 2 --sequence 16 --batch"
-                     + " 4 --micro-batches 2 --stages 2 --recompute full --format json")
+                        + " 4 --micro-batches 2 --stages 2 --recompute full --format json")
                     .split(" "));
     assertEquals(0, ended.code(), ended.output());
     String json = ended.output().lines().filter(line -> line.startsWith("{")).findFirst().get();
