@@ -17,10 +17,6 @@ public final class Schedules {
 
   private Schedules() {}
 
-  public static List<Schedule> all() {
-    return ALL;
-  }
-
   public static List<String> names() {
     return ALL.stream().map(Schedule::name).toList();
   }

@@ -2,7 +2,6 @@ package dev.weft.core.schedule;
 
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.program.RecomputeTiming;
-import java.util.HashSet;
 import java.util.Set;
 
 /**
@@ -36,15 +35,6 @@ public record Setting(
 
   public Setting withRecomputing(Set<Integer> pieces, RecomputeTiming when) {
     return new Setting(stages, chunks, microBatches, pieces, when);
-  }
-
-  /** Every piece recomputes. */
-  public Setting recomputingAll(RecomputeTiming when) {
-    var all = new HashSet<Integer>();
-    for (int piece = 0; piece < pieces(); piece++) {
-      all.add(piece);
-    }
-    return withRecomputing(all, when);
   }
 
   public int pieces() {

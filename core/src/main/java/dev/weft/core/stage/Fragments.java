@@ -83,37 +83,16 @@ public final class Fragments {
   }
 
   /**
-   * Differentiates a piece for one device: annotations are taken away.
+   * Differentiates the pieces of a model, in order, and rewrites them for the devices of their
+   * meshes, forward and backward together so that they agree. A received value lies as it is made,
+   * a derivative as its value.
    *
-   * @param accumulate whether gradients are added to accumulators, {@code name.sum}; else outputs
-   *     of that name are the gradients of one micro-batch
-   */
-  public static Fragments of(Piece piece, Cotangents cotangents, boolean accumulate) {
-    return of(piece, cotangents, Mesh.SINGLE, Map.of(), accumulate);
-  }
-
-  /**
-   * Differentiates a piece and rewrites it for the devices of a mesh, forward and backward together
-   * so that they agree. A derivative lies as its value.
-   *
+   * @param loss the name of the value that is made small
    * @param layouts how things lie, by name, where that is decided: parameters, received values,
    *     gradients as {@code name.sum}. A gradient that is not named stays as its micro-batches make
    *     it, in parts of a sum
-   */
-  public static Fragments of(
-      Piece piece,
-      Cotangents cotangents,
-      Mesh mesh,
-      Map<String, Layout> layouts,
-      boolean accumulate) {
-    return new Fragments(Differentiated.of(piece, cotangents, mesh, layouts, accumulate));
-  }
-
-  /**
-   * Differentiates all pieces of a model, in order: a received value lies as it is made.
-   *
-   * @param loss the name of the value that is made small
-   * @param layouts as for one piece
+   * @param accumulate whether gradients are added to accumulators, {@code name.sum}; else outputs
+   *     of that name are the gradients of one micro-batch
    */
   public static List<Fragments> all(
       List<Piece> pieces, String loss, Mesh mesh, Map<String, Layout> layouts, boolean accumulate) {
@@ -121,7 +100,7 @@ public final class Fragments {
     Map<String, Layout> known = new HashMap<>(layouts);
     var all = new ArrayList<Fragments>();
     for (Piece piece : pieces) {
-      Fragments fragments = of(piece, cotangents, mesh, known, accumulate);
+      var fragments = new Fragments(Differentiated.of(piece, cotangents, mesh, known, accumulate));
       for (String name : piece.sent()) {
         PieceGraphs.Held held = fragments.held().get(name);
         if (held != null) {

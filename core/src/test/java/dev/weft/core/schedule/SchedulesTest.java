@@ -42,7 +42,7 @@ final class SchedulesTest {
   }
 
   private static Setting allBut(Setting setting, int spared, RecomputeTiming timing) {
-    var pieces = new HashSet<>(setting.recomputingAll(timing).recomputing());
+    var pieces = new HashSet<>(Settings.recomputingAll(setting, timing).recomputing());
     pieces.remove(spared);
     return setting.withRecomputing(pieces, timing);
   }
@@ -77,14 +77,17 @@ final class SchedulesTest {
     Setting setting = Setting.of(stages, microBatches);
     for (String schedule : List.of("gpipe", "1f1b")) {
       assertEquals(
-          inline, makespan(order(schedule, setting.recomputingAll(RecomputeTiming.INLINE)), 0));
+          inline,
+          makespan(order(schedule, Settings.recomputingAll(setting, RecomputeTiming.INLINE)), 0));
       assertEquals(
-          early, makespan(order(schedule, setting.recomputingAll(RecomputeTiming.EARLY)), 0));
+          early,
+          makespan(order(schedule, Settings.recomputingAll(setting, RecomputeTiming.EARLY)), 0));
     }
     assertEquals(
         spared, makespan(order("1f1b", allBut(setting, stages - 1, RecomputeTiming.EARLY)), 0));
     for (RecomputeTiming timing : RecomputeTiming.values()) {
-      assertEquals(shifted, makespan(order("shifted", setting.recomputingAll(timing)), 0));
+      assertEquals(
+          shifted, makespan(order("shifted", Settings.recomputingAll(setting, timing)), 0));
     }
     // Merak's first two rules without the third.
     Order plain = order("1f1b", allBut(setting, stages - 1, RecomputeTiming.INLINE));
@@ -109,22 +112,24 @@ final class SchedulesTest {
     double inline = 4.0 * (microBatches + stages - 1);
     for (String schedule : List.of("gpipe", "1f1b")) {
       assertEquals(
-          inline, makespan(order(schedule, setting.recomputingAll(RecomputeTiming.INLINE)), 0));
+          inline,
+          makespan(order(schedule, Settings.recomputingAll(setting, RecomputeTiming.INLINE)), 0));
       assertEquals(
           inline - (stages - 1),
-          makespan(order(schedule, setting.recomputingAll(RecomputeTiming.EARLY)), 0));
+          makespan(order(schedule, Settings.recomputingAll(setting, RecomputeTiming.EARLY)), 0));
     }
     if (microBatches >= stages && stages >= 3) {
       for (RecomputeTiming timing : RecomputeTiming.values()) {
         assertEquals(
-            inline - (stages + 2), makespan(order("shifted", setting.recomputingAll(timing)), 0));
+            inline - (stages + 2),
+            makespan(order("shifted", Settings.recomputingAll(setting, timing)), 0));
       }
     }
   }
 
   @Test
   void theLastRecomputeOfGPipeCanBeSpared() {
-    Order order = order("gpipe", Setting.of(4, 8).recomputingAll(RecomputeTiming.EARLY));
+    Order order = order("gpipe", Settings.recomputingAll(Setting.of(4, 8), RecomputeTiming.EARLY));
     List<List<Action>> spared =
         order.stages().stream()
             .map(
@@ -143,10 +148,13 @@ final class SchedulesTest {
     assertEquals(60, makespan(order("eager-1f1b", setting), 0.5));
     assertEquals(60, makespan(order("gpipe", setting), 0.5));
     assertEquals(
-        82, makespan(order("shifted", setting.recomputingAll(RecomputeTiming.INLINE)), 0.5));
+        82,
+        makespan(order("shifted", Settings.recomputingAll(setting, RecomputeTiming.INLINE)), 0.5));
     assertEquals(
-        74, makespan(order("shifted", setting.recomputingAll(RecomputeTiming.EARLY)), 0.5));
-    assertEquals(76, makespan(order("1f1b", setting.recomputingAll(RecomputeTiming.EARLY)), 0.5));
+        74,
+        makespan(order("shifted", Settings.recomputingAll(setting, RecomputeTiming.EARLY)), 0.5));
+    assertEquals(
+        76, makespan(order("1f1b", Settings.recomputingAll(setting, RecomputeTiming.EARLY)), 0.5));
   }
 
   @Property(tries = 60)
@@ -200,7 +208,7 @@ final class SchedulesTest {
 
   @Test
   void ordersAsPublished() {
-    Setting shifted = Setting.of(4, 5).recomputingAll(RecomputeTiming.EARLY);
+    Setting shifted = Settings.recomputingAll(Setting.of(4, 5), RecomputeTiming.EARLY);
     assertEquals(
         "F0 F1 F2 R0 B0 R1 B1 F3 R2 B2 F4 R3 B3 R4 B4",
         text(order("shifted", shifted).stages().get(2)));
@@ -219,8 +227,10 @@ final class SchedulesTest {
       @ForAll @IntRange(min = 1, max = 13) int microBatches,
       @ForAll @IntRange(min = 1, max = 3) int chunks,
       @ForAll RecomputeTiming timing) {
-    Setting setting = Setting.of(stages, microBatches).withChunks(chunks).recomputingAll(timing);
-    for (Schedule schedule : Schedules.all()) {
+    Setting setting =
+        Settings.recomputingAll(Setting.of(stages, microBatches).withChunks(chunks), timing);
+    for (String name : Schedules.names()) {
+      Schedule schedule = Schedules.named(name);
       if (schedule.obstacle(setting).isPresent()) {
         assertThrows(UserException.class, () -> schedule.order(setting));
         continue;

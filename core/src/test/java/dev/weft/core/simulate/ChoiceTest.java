@@ -9,6 +9,7 @@ import dev.weft.core.program.Work;
 import dev.weft.core.schedule.OrderClock;
 import dev.weft.core.schedule.Schedules;
 import dev.weft.core.schedule.Setting;
+import dev.weft.core.schedule.Settings;
 import java.util.EnumMap;
 import java.util.Map;
 import net.jqwik.api.ForAll;
@@ -26,7 +27,7 @@ final class ChoiceTest {
 
   @Test
   void theStrictOrderStaysWhereItWins() {
-    Setting setting = Setting.of(4, 16).recomputingAll(RecomputeTiming.INLINE);
+    Setting setting = Settings.recomputingAll(Setting.of(4, 16), RecomputeTiming.INLINE);
     Map<Work, Double> costs = UnitCosts.parse("F=1,B=2,R=1");
     Choice free = choose(setting, costs, 0);
     assertEquals("shifted", free.taken().name());
@@ -51,11 +52,12 @@ final class ChoiceTest {
     costs.put(Work.FORWARD, forward / 4.0);
     costs.put(Work.BACKWARD, backward / 4.0);
     costs.put(Work.RECOMPUTE, recompute / 4.0);
-    Setting setting = Setting.of(stages, microBatches).recomputingAll(timing);
+    Setting setting = Settings.recomputingAll(Setting.of(stages, microBatches), timing);
     Choice choice = choose(setting, costs, delay / 4.0);
     for (RecomputeTiming other : RecomputeTiming.values()) {
       Order plain =
-          Schedules.named("1f1b").order(Setting.of(stages, microBatches).recomputingAll(other));
+          Schedules.named("1f1b")
+              .order(Settings.recomputingAll(Setting.of(stages, microBatches), other));
       assertTrue(
           choice.taken().makespan() <= OrderClock.of(plain, costs, delay / 4.0).makespan() + 1e-9,
           choice::toString);

@@ -10,6 +10,7 @@ import dev.weft.core.schedule.OrderClock;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
 import dev.weft.core.schedule.Setting;
+import dev.weft.core.schedule.Settings;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -78,11 +79,12 @@ final class FiguresTest {
     for (String schedule : List.of("gpipe", "1f1b")) {
       assertEquals(
           inline,
-          simulate(schedule, setting.recomputingAll(RecomputeTiming.INLINE), 0).makespan(),
+          simulate(schedule, Settings.recomputingAll(setting, RecomputeTiming.INLINE), 0)
+              .makespan(),
           schedule);
       assertEquals(
           early,
-          simulate(schedule, setting.recomputingAll(RecomputeTiming.EARLY), 0).makespan(),
+          simulate(schedule, Settings.recomputingAll(setting, RecomputeTiming.EARLY), 0).makespan(),
           schedule);
     }
     var pieces = new HashSet<>(List.of(0, 1, 2));
@@ -91,7 +93,9 @@ final class FiguresTest {
         simulate("1f1b", setting.withRecomputing(pieces, RecomputeTiming.EARLY), 0).makespan());
     for (RecomputeTiming timing : RecomputeTiming.values()) {
       assertEquals(
-          shifted, simulate("shifted", setting.recomputingAll(timing), 0).makespan(), timing::text);
+          shifted,
+          simulate("shifted", Settings.recomputingAll(setting, timing), 0).makespan(),
+          timing::text);
     }
   }
 
@@ -108,7 +112,8 @@ final class FiguresTest {
     Setting setting = Setting.of(4, 16);
     assertEquals(
         makespan,
-        simulate(schedule, recompute ? setting.recomputingAll(timing) : setting, 0.5).makespan());
+        simulate(schedule, recompute ? Settings.recomputingAll(setting, timing) : setting, 0.5)
+            .makespan());
   }
 
   @Property(tries = 40)
@@ -136,7 +141,9 @@ final class FiguresTest {
   void peaks(String schedule, int stages, int microBatches, String expected) {
     Simulation found =
         simulate(
-            schedule, Setting.of(stages, microBatches).recomputingAll(RecomputeTiming.EARLY), 0);
+            schedule,
+            Settings.recomputingAll(Setting.of(stages, microBatches), RecomputeTiming.EARLY),
+            0);
     assertEquals(
         Arrays.stream(expected.split(" ")).map(Integer::valueOf).toList(),
         found.stages().stream().map(Simulation.StageUse::peakLive).toList());
@@ -151,8 +158,9 @@ final class FiguresTest {
       @ForAll RecomputeTiming timing,
       @ForAll @IntRange(min = 0, max = 4) int delay) {
     Setting plain = Setting.of(stages, microBatches).withChunks(chunks);
-    Setting setting = recompute ? plain.recomputingAll(timing) : plain;
-    for (Schedule schedule : Schedules.all()) {
+    Setting setting = recompute ? Settings.recomputingAll(plain, timing) : plain;
+    for (String name : Schedules.names()) {
+      Schedule schedule = Schedules.named(name);
       if (schedule.obstacle(setting).isEmpty()) {
         Order order = schedule.order(setting);
         Simulation found = simulate(order, COSTS, delay / 4.0 / chunks);

@@ -42,14 +42,12 @@ class FragmentsTest {
     Traced model = RandomModels.trace(seed);
     List<Piece> pieces = HandCut.pieces(model, cuts(model.graph(), random));
     String loss = model.graph().outputValues().getFirst().name();
-    Cotangents cotangents = Cotangents.of(pieces, loss);
     int batches = 1 + random.nextInt(3);
     boolean accumulate = batches > 1 || random.nextBoolean();
     var graphs = new ArrayList<PieceGraphs>();
-    for (Piece piece : pieces) {
+    for (Fragments fragments : Fragments.all(pieces, loss, Mesh.SINGLE, Map.of(), accumulate)) {
       graphs.add(
-          Fragments.of(piece, cotangents, accumulate)
-              .graphs(policy(random.nextInt(4)), random.nextBoolean(), n -> n.cost().flops()));
+          fragments.graphs(policy(random.nextInt(4)), random.nextBoolean(), n -> n.cost().flops()));
     }
     List<Map<String, Literal>> data = PieceRun.batches(model.graph(), batches, seed);
     PieceRun.assertSame(

@@ -20,7 +20,6 @@ import dev.weft.core.schedule.Setting;
 import dev.weft.core.shard.MeshCheck;
 import dev.weft.core.simulate.Choice;
 import dev.weft.core.simulate.Simulator;
-import dev.weft.core.stage.Cotangents;
 import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.FoldedGradients;
 import dev.weft.core.stage.ForwardPiece;
@@ -191,8 +190,9 @@ public record PipelineStep(
     Set<String> shared = shared(pieces, plan);
     boolean adds = plan.microBatches() > 1 || !shared.isEmpty();
     Map<String, Layout> layouts = adds ? between(kept, shared, plan) : kept;
-    List<Fragments> fragments = fragments(pieces, loss, plan, layouts, adds);
-    List<Fragments> firsts = adds ? fragments(pieces, loss, plan, layouts, false) : List.of();
+    List<Fragments> fragments = Fragments.all(pieces, loss, plan.mesh(), layouts, adds);
+    List<Fragments> firsts =
+        adds ? Fragments.all(pieces, loss, plan.mesh(), layouts, false) : List.of();
     List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
     if (plan.mesh().size() > 1 && adds) {
       graphs.replaceAll(piece -> FoldedGradients.of(piece, kept));
@@ -241,28 +241,6 @@ public record PipelineStep(
       }
     }
     return all;
-  }
-
-  private static List<Fragments> fragments(
-      List<Piece> pieces,
-      String loss,
-      PipelinePlan plan,
-      Map<String, Layout> kept,
-      boolean accumulate) {
-    Cotangents cotangents = Cotangents.of(pieces, loss);
-    Map<String, Layout> layouts = new HashMap<>(kept);
-    var fragments = new ArrayList<Fragments>();
-    for (Piece piece : pieces) {
-      Fragments own = Fragments.of(piece, cotangents, plan.mesh(), layouts, accumulate);
-      for (String name : piece.sent()) {
-        PieceGraphs.Held held = own.held().get(name);
-        if (held != null) {
-          layouts.put(name, held.layout());
-        }
-      }
-      fragments.add(own);
-    }
-    return fragments;
   }
 
   /** The parameters that several pieces of one stage read, by key. */

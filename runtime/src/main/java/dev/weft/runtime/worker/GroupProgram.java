@@ -1,9 +1,7 @@
 package dev.weft.runtime.worker;
 
-import dev.weft.core.graph.Literal;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Executable;
-import dev.weft.engine.program.Literals;
 import java.util.List;
 import java.util.Optional;
 
@@ -38,12 +36,6 @@ public final class GroupProgram implements AutoCloseable {
   /** The buffer in which an output of a device is after a run. */
   public DeviceBuffer output(int device, int index) {
     return executables.get(device).output(index);
-  }
-
-  /** An output of a device, copied. */
-  public Literal read(int device, int index) {
-    DeviceBuffer buffer = output(device, index);
-    return Literals.read(buffer.type(), buffer.segment());
   }
 
   /** Floating point operations of one run on one device. */

@@ -204,7 +204,8 @@ final class DeviceGroupTest {
     for (int device = 0; device < group.size(); device++) {
       List<Literal> own = new ArrayList<>();
       for (int i = 0; i < graph.outputs().size(); i++) {
-        own.add(program.read(device, i));
+        DeviceBuffer output = program.output(device, i);
+        own.add(Literals.read(output.type(), output.segment()));
       }
       outputs.add(own);
     }
