@@ -5,8 +5,10 @@ import dev.weft.core.cluster.Cluster;
 import dev.weft.core.cluster.Curve;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.cluster.Folding;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.Mesh;
+import dev.weft.core.collective.AllReduce;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
@@ -25,6 +27,7 @@ import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.DeviceGroup;
 import dev.weft.runtime.worker.GroupProgram;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -44,7 +47,13 @@ public final class ClusterProfiler {
   private static final double SECONDS = 0.06;
   private static final int FEWEST = 5;
   private static final int CALLS = 64;
-  private static final double LATENCY_SECONDS = 5e-5;
+
+  /** Rows and columns of the products whose results are summed over all devices. */
+  private static final List<Long> SUMMED_ROWS = List.of(64L, 1024L);
+
+  private static final long SUMMED_COLUMNS = 256;
+  private static final int SUMS = 8;
+  private static final double SUM_SECONDS = 0.4;
   private static final Bytes COPIED = Bytes.of(128L << 20);
 
   /** What a device touches between two runs on the same operands: more than its caches hold. */
@@ -182,13 +191,78 @@ public final class ClusterProfiler {
         measure(kind, dtype, one, memorySpeed, peaks, curves);
       }
     }
+    Link link = link(call, memorySpeed);
     return new Cluster(
         ClusterFile.LOCAL,
         1,
         devices,
         new DeviceProfile(memory, peaks, memorySpeed, call, curves),
-        new Link(LATENCY_SECONDS, memorySpeed / 2),
-        new Link(LATENCY_SECONDS, memorySpeed / 2));
+        link,
+        link);
+  }
+
+  /**
+   * The way between devices, from what two sizes of sums add to the products between which they
+   * stand: devices that do not come to a sum at once wait for one another, as in a model. One
+   * device has nobody to send to; it copies.
+   */
+  private Link link(double call, double memorySpeed) {
+    if (group.size() == 1) {
+      return new Link(call, memorySpeed / 2);
+    }
+    progress.accept("sums over devices");
+    double[] bytes = new double[SUMMED_ROWS.size()];
+    double[] added = new double[bytes.length];
+    for (int i = 0; i < bytes.length; i++) {
+      TensorType type = TensorType.of(DataType.F32, SUMMED_ROWS.get(i), SUMMED_COLUMNS);
+      bytes[i] = new AllReduce(group.mesh().axes(), Folding.SUM).bytesSent(type);
+      added[i] = added(SUMMED_ROWS.get(i));
+    }
+    int last = bytes.length - 1;
+    double slope = Math.max(0, (added[last] - added[0]) / (bytes[last] - bytes[0]));
+    double perByte = Math.max(slope, 1 / memorySpeed);
+    double latency = (added[0] - bytes[0] * perByte) / (group.size() - 1);
+    return new Link(Math.max(latency, call), 1 / perByte);
+  }
+
+  /** What one sum over all devices adds. */
+  private double added(long rows) {
+    var buffers = new ArrayList<DeviceBuffer>();
+    try (GroupProgram with = load(products(rows, true), buffers);
+        GroupProgram without = load(products(rows, false), buffers)) {
+      seconds(with);
+      seconds(without);
+      var differences = new ArrayList<Double>();
+      long end = System.nanoTime() + (long) (SUM_SECONDS * 1e9);
+      while (differences.size() < FEWEST || System.nanoTime() < end) {
+        differences.add((seconds(with) - seconds(without)) / SUMS);
+      }
+      // What else runs on the machine falls on some runs with sums, and on some without.
+      Collections.sort(differences);
+      return Math.max(0, differences.get(differences.size() / 2));
+    } finally {
+      buffers.forEach(DeviceBuffer::close);
+    }
+  }
+
+  private static double seconds(GroupProgram program) {
+    long begin = System.nanoTime();
+    program.run();
+    return (System.nanoTime() - begin) * 1e-9;
+  }
+
+  private Graph products(long rows, boolean summed) {
+    var builder = new Builder("products");
+    Tensor x = input(builder, "x", DataType.F32, rows, SUMMED_COLUMNS);
+    Tensor w = input(builder, "w", DataType.F32, SUMMED_COLUMNS, SUMMED_COLUMNS);
+    for (int i = 0; i < SUMS; i++) {
+      x = x.matmul(w);
+      if (summed) {
+        x = Tensor.one(new AllReduce(group.mesh().axes(), Folding.SUM), x);
+      }
+    }
+    builder.output(x.value());
+    return builder.build();
   }
 
   private void measure(
