@@ -26,29 +26,14 @@ final class LiveLine implements Progress {
     if (quiet) {
       return;
     }
-    String text =
-        String.format(
-            Locale.ROOT,
-            "step %d/%d  loss %.4f  %,.0f %s/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s"
-                + " left",
-            step.step(),
-            step.steps(),
-            step.loss(),
-            step.unitsPerSecond(),
-            step.unit(),
-            step.flopsPerSecond() / 1e9,
-            step.shareOfPeak() * 100,
-            Bytes.of(step.memoryBytes()),
-            duration(step.secondsLeft()));
     if (window != null) {
-      // A line that wraps could not be rewritten.
-      String fitting = text.substring(0, Math.min(text.length(), window.width() - 1));
+      String fitting = line(step, window.width() - 1);
       out.print(
           "\r" + (colour ? "\u001b[36m" : "") + fitting + (colour ? "\u001b[0m" : "") + "\u001b[K");
       out.flush();
       open = true;
     } else {
-      out.println(text);
+      out.println(line(step, Integer.MAX_VALUE));
     }
   }
 
@@ -66,6 +51,45 @@ final class LiveLine implements Progress {
       out.println();
       open = false;
     }
+  }
+
+  /**
+   * The fullest account of a step that a line has room for: one that wraps could not be rewritten.
+   */
+  static String line(Logged step, int width) {
+    String full =
+        String.format(
+            Locale.ROOT,
+            "step %d/%d  loss %.4f  %,.0f %s/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s"
+                + " left",
+            step.step(),
+            step.steps(),
+            step.loss(),
+            step.unitsPerSecond(),
+            step.unit(),
+            step.flopsPerSecond() / 1e9,
+            step.shareOfPeak() * 100,
+            Bytes.of(step.memoryBytes()),
+            duration(step.secondsLeft()));
+    if (full.length() <= width) {
+      return full;
+    }
+    long left = Math.round(step.secondsLeft());
+    String brief =
+        String.format(
+            Locale.ROOT,
+            "%d/%d loss %.4f %,.0f %s/s %.0f GFLOP/s (%.0f %%) %s %d:%02d left",
+            step.step(),
+            step.steps(),
+            step.loss(),
+            step.unitsPerSecond(),
+            step.unit(),
+            step.flopsPerSecond() / 1e9,
+            step.shareOfPeak() * 100,
+            Bytes.of(step.memoryBytes()),
+            left / 60,
+            left % 60);
+    return brief.substring(0, Math.min(brief.length(), Math.max(0, width)));
   }
 
   private static String duration(double seconds) {
