@@ -12,6 +12,15 @@ public record Strided(Shape shape, long[] strides, long offset) {
     return new Strided(shape, shape.strides(), 0);
   }
 
+  /** Whether the same elements lie in the same places; strides of dims of size 1 do not matter. */
+  public boolean isSame(Strided other) {
+    boolean same = shape.equals(other.shape) && offset == other.offset;
+    for (int dim = 0; same && dim < shape.rank(); dim++) {
+      same = shape.size(dim) == 1 || strides[dim] == other.strides[dim];
+    }
+    return same;
+  }
+
   /** Row-major without gaps; strides of dims of size 1 do not matter. */
   public boolean isContiguous() {
     long expected = 1;

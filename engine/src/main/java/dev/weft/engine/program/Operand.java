@@ -25,6 +25,6 @@ record Operand(Buffer buffer, DataType dtype, Strided layout) {
 
   /** Whether both are the same elements in the same places. */
   boolean same(Operand other) {
-    return buffer == other.buffer && dtype == other.dtype && layout.equals(other.layout);
+    return buffer == other.buffer && dtype == other.dtype && layout.isSame(other.layout);
   }
 }
