@@ -77,7 +77,11 @@ final class ConfigOptions {
               "sub-pipeline",
               "how far two halves of a device's rows stay apart, one computing while what the"
                   + " other needs is sent: 0 not, 1 in a product, 2 in a layer, 3 in the model, or"
-                  + " auto"));
+                  + " auto"),
+          Map.entry(
+              "collective-matmul",
+              "whether collectives before and behind products are looped tile by tile beside them:"
+                  + " none, looped or auto"));
 
   private ConfigOptions() {}
 

@@ -10,20 +10,25 @@ import dev.weft.core.grad.GradientMacro;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.op.GraphTextException;
+import dev.weft.core.overlap.CollectiveMatmul;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Explanation;
 import dev.weft.core.shard.MeshCheck;
+import dev.weft.core.shard.Partitioned;
 import dev.weft.core.shard.Partitioner;
+import dev.weft.nn.step.MatmulLooping;
 import dev.weft.nn.step.ShardedStep;
 import dev.weft.nn.step.StepGraphs;
 import dev.weft.nn.step.SubPipelining;
 import dev.weft.runtime.trainer.Halves;
+import dev.weft.runtime.trainer.Loops;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -40,6 +45,9 @@ import picocli.CommandLine.Option;
         "How a model's training step, or a graph from a file, is split over a mesh: every value,"
             + " and every collective with its bytes, its reason and the line that caused it.")
 final class ExplainCommand implements Callable<Integer> {
+  /** The options of models that graphs have, too. */
+  private static final List<String> OF_GRAPHS = List.of("mesh", "collective-matmul");
+
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
   @Option(
@@ -94,20 +102,31 @@ final class ExplainCommand implements Callable<Integer> {
     SubPipelining.Chosen halves =
         Halves.parse(config.subPipeline(), trained.threads()).choose(whole.passes(), devices);
     halves.remark().ifPresent(remark -> System.err.println("note: " + remark));
-    return whole.inHalves(halves.level()).explanation();
+    ShardedStep cut = whole.inHalves(halves.level());
+    MatmulLooping.Chosen loops =
+        Loops.parse(config.collectiveMatmul(), trained.threads())
+            .choose(ShardedStep.graphs(cut.passes()), devices);
+    loops.remark().ifPresent(remark -> System.err.println("note: " + remark));
+    return (loops.loops() ? cut.looped() : cut).explanation();
   }
 
   private Explanation ofFile(Path file, Mesh devices) {
     for (String option : TrainConfig.keys()) {
-      if (!option.equals("mesh")
+      if (!OF_GRAPHS.contains(option)
           && spec.commandLine().getParseResult().hasMatchedOption("--" + option)) {
         throw new UserException("--" + option + " is for models: leave it or --graph out");
       }
     }
+    TrainConfig config = ConfigOptions.read(spec.commandLine());
     Graph program = read(file);
     MeshCheck.requireKnown(program, devices);
     MeshCheck.requireUsed(devices, MeshCheck.axesInUse(program));
-    return Explanation.of(program, Partitioner.partition(program, devices));
+    Partitioned plain = Partitioner.partition(program, devices);
+    MatmulLooping.Chosen loops =
+        Loops.parse(config.collectiveMatmul(), config.cores())
+            .choose(List.of(plain.graph()), devices);
+    loops.remark().ifPresent(remark -> System.err.println("note: " + remark));
+    return Explanation.of(program, loops.loops() ? CollectiveMatmul.apply(plain) : plain);
   }
 
   private static Graph read(Path file) {

@@ -244,7 +244,7 @@ public final class Bucketing {
   }
 
   /** What something waits for that is not at the end: what goes on from the result. */
-  private static Set<Value> awaited(List<Node> nodes, List<Value> carried) {
+  public static Set<Value> awaited(List<Node> nodes, List<Value> carried) {
     Set<Value> read = new HashSet<>();
     nodes.forEach(node -> read.addAll(node.inputs()));
     Set<Value> awaited = new HashSet<>(carried);

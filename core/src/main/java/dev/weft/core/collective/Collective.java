@@ -51,6 +51,11 @@ public sealed interface Collective extends Op permits Reducing, Moving, Bucket {
     return bytesSent(List.of(input));
   }
 
+  /** How many devices what is sent passes one after another, on a ring. */
+  default int hops() {
+    return members() - 1;
+  }
+
   /** How many devices take part. */
   default int members() {
     int members = 1;

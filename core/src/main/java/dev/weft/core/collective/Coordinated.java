@@ -13,7 +13,16 @@ import java.util.List;
  * program is loaded on a device it becomes ordinary ops.
  */
 public sealed interface Coordinated extends Op
-    permits TileStart, TileEnd, TileSlice, StepSlice, WindowSlice, MaskPadding, OnFirst {
+    permits TileStart,
+        TileEnd,
+        TileSlice,
+        StepSlice,
+        WindowSlice,
+        MaskPadding,
+        OnFirst,
+        RingSlice,
+        RingConcat,
+        RingSum {
   /** The axes whose coordinates count, outermost first. */
   List<MeshAxis> axes();
 

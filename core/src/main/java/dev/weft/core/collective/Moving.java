@@ -5,7 +5,7 @@ import java.util.List;
 
 /** A collective that moves elements between members and computes nothing. */
 public sealed interface Moving extends Collective
-    permits AllGather, AllToAll, Permute, HaloExchange {
+    permits AllGather, AllToAll, Permute, HaloExchange, RingShift {
   /**
    * All boxes that members keep or hand over, which together write every element of every result
    * that has a meaning. What no box writes is {@link #fill} where this op gives a number, else of

@@ -5,7 +5,9 @@ import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * What one piece of a model computes on each device of its mesh, by kind of work. Values of the
@@ -57,6 +59,18 @@ public record PieceGraphs(
       Map<Work, Graph> first,
       Map<String, Held> held) {
     this(piece, mesh, graphs, first, Map.of(), held);
+  }
+
+  /** The same with other graphs, of equal inputs and outputs. */
+  public PieceGraphs map(UnaryOperator<Graph> pass) {
+    return new PieceGraphs(
+        piece, mesh, each(graphs, pass), each(first, pass), each(last, pass), held);
+  }
+
+  private static Map<Work, Graph> each(Map<Work, Graph> graphs, UnaryOperator<Graph> pass) {
+    Map<Work, Graph> changed = new HashMap<>();
+    graphs.forEach((work, graph) -> changed.put(work, pass.apply(graph)));
+    return changed;
   }
 
   /** How an input or output lies on the mesh. */

@@ -48,7 +48,7 @@ public record CollectiveUse(
   }
 
   /** The same in other words. */
-  CollectiveUse withWords(String otherValue, String otherReason) {
+  public CollectiveUse withWords(String otherValue, String otherReason) {
     return new CollectiveUse(
         op, local, global, bytes, count, role, otherValue, source, otherReason);
   }

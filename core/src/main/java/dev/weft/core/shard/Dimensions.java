@@ -106,7 +106,7 @@ public final class Dimensions {
   }
 
   /** The factor that stands outermost in a dim, if that has any. */
-  Optional<String> outermost(boolean output, int tensor, int dim) {
+  public Optional<String> outermost(boolean output, int tensor, int dim) {
     return (output ? factors.outputs() : factors.inputs())
         .get(tensor).get(dim).stream()
             .filter(f -> size(f) != 1)

@@ -88,7 +88,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
             ? new Link(cluster.between().latency(), cluster.between().bytesPerSecond() / together)
             : cluster.within();
     double bytes = collective.bytesSent(node.inputTypes());
-    return (group.length - 1) * link.latency() + bytes / link.bytesPerSecond();
+    return collective.hops() * link.latency() + bytes / link.bytesPerSecond();
   }
 
   /** How many groups stand beside each other within a host: the product of the inner axes. */

@@ -171,7 +171,10 @@ final class Placement {
         Flat product = sum.inputs().get(operand);
         Flat other = sum.inputs().get(1 - operand);
         Item maker = makers.get(product);
+        Item otherMaker = makers.get(other.base);
+        // A product begins before that has come from other devices which it is to be added to.
         if (maker == null
+            || (otherMaker != null && otherMaker.isCollective())
             || product.isView()
             || product.reads != 1
             || maker.base() != null

@@ -22,6 +22,7 @@ import java.util.function.IntFunction;
  * @param cut where the model is cut
  * @param costs by which another order is taken where the schedule's own would lose to it
  * @param halves how far the halves of a device's rows stay apart where a mesh has the whole model
+ * @param looping whether collectives are looped beside products
  */
 public record PipelinePlan(
     int stages,
@@ -34,7 +35,8 @@ public record PipelinePlan(
     RecomputeTiming timing,
     StageCut cut,
     CostModel costs,
-    SubPipelining halves) {
+    SubPipelining halves,
+    MatmulLooping looping) {
   /** A plan that goes by counts of operations and bytes, for want of measurements. */
   public PipelinePlan(
       int stages,
@@ -56,7 +58,8 @@ public record PipelinePlan(
         timing,
         StageCut.COUNTED,
         new CountedCosts(),
-        SubPipelining.OFF);
+        SubPipelining.OFF,
+        MatmulLooping.OFF);
   }
 
   /** One device that keeps all for its backward. */
@@ -75,7 +78,18 @@ public record PipelinePlan(
   /** The same with other recomputation. */
   public PipelinePlan withRecomputation(IntFunction<Recomputation> other) {
     return new PipelinePlan(
-        stages, chunks, mesh, zero, microBatches, schedule, other, timing, cut, costs, halves);
+        stages,
+        chunks,
+        mesh,
+        zero,
+        microBatches,
+        schedule,
+        other,
+        timing,
+        cut,
+        costs,
+        halves,
+        looping);
   }
 
   /** The same by other costs. */
@@ -91,7 +105,8 @@ public record PipelinePlan(
         timing,
         cut,
         other,
-        halves);
+        halves,
+        looping);
   }
 
   /** How many pieces the model is cut into. */

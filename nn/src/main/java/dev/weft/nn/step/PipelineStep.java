@@ -8,6 +8,7 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Shard;
+import dev.weft.core.overlap.CollectiveMatmul;
 import dev.weft.core.program.Action;
 import dev.weft.core.program.Order;
 import dev.weft.core.program.PieceGraphs;
@@ -174,7 +175,10 @@ public record PipelineStep(
     List<ShardedStep.Pass> uncut =
         ShardedStep.passes(graphs, plan.mesh(), plan.zero(), plan.microBatches(), kept);
     SubPipelining.Chosen halves = plan.halves().choose(uncut, plan.mesh());
-    List<ShardedStep.Pass> passes = ShardedStep.inHalves(uncut, halves.level());
+    List<ShardedStep.Pass> cut = ShardedStep.inHalves(uncut, halves.level());
+    MatmulLooping.Chosen loops = plan.looping().choose(ShardedStep.graphs(cut), plan.mesh());
+    List<ShardedStep.Pass> passes = loops.loops() ? ShardedStep.looped(cut) : cut;
+    loops.remark().ifPresent(remarks::add);
     halves.remark().ifPresent(remarks::add);
     passes.forEach(pass -> remarks.addAll(pass.half().partitioned().remarks()));
     return WholeModel.of(graphs, plan.mesh(), passes);
@@ -196,6 +200,14 @@ public record PipelineStep(
     List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
     if (plan.mesh().size() > 1 && adds) {
       graphs.replaceAll(piece -> FoldedGradients.of(piece, kept));
+    }
+    if (plan.mesh().size() > 1) {
+      List<Graph> all = graphs.stream().flatMap(piece -> piece.graphs().values().stream()).toList();
+      MatmulLooping.Chosen loops = plan.looping().choose(all, plan.mesh());
+      loops.remark().ifPresent(remarks::add);
+      if (loops.loops()) {
+        graphs.replaceAll(piece -> piece.map(CollectiveMatmul::apply));
+      }
     }
     return Assembly.of(graphs, order(graphs, plan, data, remarks), data);
   }

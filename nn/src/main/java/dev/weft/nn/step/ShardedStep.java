@@ -4,6 +4,7 @@ import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
+import dev.weft.core.overlap.CollectiveMatmul;
 import dev.weft.core.overlap.Level;
 import dev.weft.core.overlap.SubPipeline;
 import dev.weft.core.shard.Explanation;
@@ -51,6 +52,10 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
 
     private Half inHalves(Level level) {
       return new Half(program, SubPipeline.apply(partitioned, level));
+    }
+
+    private Half looped() {
+      return new Half(program, CollectiveMatmul.apply(partitioned));
     }
 
     private Value value(String name) {
@@ -123,6 +128,24 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
   /** Passes in halves. */
   public static List<Pass> inHalves(List<Pass> passes, Level level) {
     return passes.stream().map(p -> new Pass(p.half().inHalves(level), p.count())).toList();
+  }
+
+  /**
+   * The same step with collectives looped beside the products of its micro-batches; see {@link
+   * CollectiveMatmul}. Evaluation is not changed.
+   */
+  public ShardedStep looped() {
+    return new ShardedStep(looped(passes), norm, update, evaluate);
+  }
+
+  /** Passes with looped collectives. */
+  public static List<Pass> looped(List<Pass> passes) {
+    return passes.stream().map(p -> new Pass(p.half().looped(), p.count())).toList();
+  }
+
+  /** What devices run in passes. */
+  public static List<Graph> graphs(List<Pass> passes) {
+    return passes.stream().map(p -> p.half().partitioned().graph()).toList();
   }
 
   /**

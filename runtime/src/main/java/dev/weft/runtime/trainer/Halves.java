@@ -9,7 +9,6 @@ import dev.weft.core.simulate.ClusterCosts;
 import dev.weft.core.simulate.Exposure;
 import dev.weft.nn.step.ShardedStep;
 import dev.weft.nn.step.SubPipelining;
-import dev.weft.runtime.cluster.ClusterFile;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -18,9 +17,6 @@ import java.util.Optional;
 public final class Halves {
   /** What chooses the fastest level. */
   private static final String AUTO = "auto";
-
-  /** What part of a step a level must save to be chosen: prices are not more exact. */
-  private static final double LEAST_GAIN = 0.02;
 
   private Halves() {}
 
@@ -45,17 +41,11 @@ public final class Halves {
 
   private static SubPipelining.Chosen embedded(
       List<ShardedStep.Pass> passes, Mesh mesh, int threads) {
-    int cores = Runtime.getRuntime().availableProcessors();
-    if (threads >= cores) {
-      return chosen(
-          Level.OFF,
-          "devices compute on all %d cores, which also do what is sent: nothing could run beside it"
-              .formatted(cores));
-    }
-    return ClusterFile.measured()
-        .map(machine -> priced(passes, mesh, machine.withAtLeast(mesh.size())))
-        .orElseGet(
-            () -> chosen(Level.OFF, "this machine is not measured, see weft cluster profile"));
+    Beside beside = Beside.of(mesh, threads);
+    return beside
+        .machine()
+        .map(machine -> priced(passes, mesh, machine))
+        .orElseGet(() -> chosen(Level.OFF, beside.why()));
   }
 
   /** The fastest level by the costs of a cluster. */
@@ -63,7 +53,7 @@ public final class Halves {
     var costs = new ClusterCosts(cluster, mesh.size());
     double whole = seconds(passes, mesh, costs);
     Level best = Level.OFF;
-    double least = (1 - LEAST_GAIN) * whole;
+    double least = (1 - Beside.LEAST_GAIN) * whole;
     if (passes.stream().allMatch(Halves::hasTwoRows)) {
       for (Level level : Level.values()) {
         double seconds = seconds(ShardedStep.inHalves(passes, level), mesh, costs);
@@ -74,7 +64,7 @@ public final class Halves {
       }
     }
     return best == Level.OFF
-        ? chosen(best, "no level would save %.0f %% of a step".formatted(100 * LEAST_GAIN))
+        ? chosen(best, "no level would save %.0f %% of a step".formatted(100 * Beside.LEAST_GAIN))
         : chosen(
             best,
             String.format(

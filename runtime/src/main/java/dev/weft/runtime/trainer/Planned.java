@@ -98,6 +98,7 @@ record Planned(TrainConfig config) {
         Recompute.timing(config.recomputeTiming()),
         cut,
         costs,
-        Halves.parse(config.subPipeline(), config.cores()));
+        Halves.parse(config.subPipeline(), config.cores()),
+        Loops.parse(config.collectiveMatmul(), config.cores()));
   }
 }

@@ -67,6 +67,8 @@ import java.util.stream.Collectors;
  * @param subPipeline how far the two halves of a device's rows stay apart, so that one computes
  *     while what the other needs is sent: {@code 0} for not at all, {@code 1} within a product,
  *     {@code 2} a layer, {@code 3} the model, or {@code auto} for what pays
+ * @param collectiveMatmul whether collectives that feed products, or sum what they make, are looped
+ *     beside them tile by tile: {@code none}, {@code looped}, or {@code auto} for where it pays
  */
 public record TrainConfig(
     String name,
@@ -111,7 +113,8 @@ public record TrainConfig(
     String recompute,
     String recomputeTiming,
     String bucketBytes,
-    String subPipeline) {
+    String subPipeline,
+    String collectiveMatmul) {
 
   /** A small GPT that learns the default text in a few minutes on two cores. */
   public static final TrainConfig DEFAULT =
@@ -158,7 +161,8 @@ public record TrainConfig(
           "none",
           "early",
           "4MiB",
-          "0");
+          "0",
+          "none");
 
   private static final int MOST_THREADS = 1024;
   private static final List<DataType> DTYPES = List.of(DataType.F32, DataType.BF16, DataType.F64);
@@ -210,6 +214,17 @@ public record TrainConfig(
       throw new UserException(
           "sub-pipeline %s hides what devices send one another: add a mesh like --mesh model=2"
               .formatted(subPipeline));
+    }
+    Loops.parse(collectiveMatmul, threads);
+    if (!collectiveMatmul.equals(Loops.NONE) && devices <= 1 && mesh.isEmpty()) {
+      throw new UserException(
+          "collective-matmul %s hides what devices send one another: add a mesh like --mesh model=2"
+              .formatted(collectiveMatmul));
+    }
+    if (!collectiveMatmul.equals(Loops.NONE) && !subPipeline.equals("0")) {
+      throw new UserException(
+          "collective-matmul %s and sub-pipeline %s hide the same collectives: take one of them"
+              .formatted(collectiveMatmul, subPipeline));
     }
     if (devices > MOST_THREADS) {
       throw new UserException("devices must be at most " + MOST_THREADS + ", found " + devices);
@@ -435,7 +450,7 @@ public record TrainConfig(
   }
 
   /** The cores that all devices together compute on. */
-  int cores() {
+  public int cores() {
     return threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
   }
 

@@ -176,6 +176,35 @@ class MeshTrainingTest {
     }
   }
 
+  /** Loops add in another order than collectives in one, and change nothing else. */
+  @ParameterizedTest(name = "{0}, ZeRO {1}, {2} stages, recompute {3}")
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "model=2        | 0 | 1 | none",
+        "data=2         | 3 | 1 | none",
+        "data=2         | 3 | 1 | full",
+        "model=2        | 0 | 2 | none",
+      })
+  void loopsComeToTheSame(String mesh, int zero, int stages, String recompute) {
+    TrainConfig config = on(config("gpt", 2, 2), mesh, zero);
+    ObjectNode spread = new ObjectMapper().createObjectNode();
+    spread.put("stages", stages).put("recompute", recompute);
+    TrainConfig whole = config.with(spread, "the test");
+    Outcome expected = train(whole, true);
+    ObjectNode loops = new ObjectMapper().createObjectNode().put("collective-matmul", "looped");
+    Outcome found = train(whole.with(loops, "the test"), true);
+    assertArrayEquals(expected.losses, found.losses, 1e-5);
+    expected.parameters.forEach(
+        (name, values) -> {
+          for (int i = 0; i < values.length; i++) {
+            if (!isBiasOfAKey(config, name, i)) {
+              assertEquals(values[i], found.parameters.get(name)[i], 1e-4, name);
+            }
+          }
+        });
+  }
+
   private static TrainConfig on(TrainConfig config, String mesh, int zero) {
     ObjectNode changes = new ObjectMapper().createObjectNode();
     changes.put("mesh", mesh).put("zero", zero);

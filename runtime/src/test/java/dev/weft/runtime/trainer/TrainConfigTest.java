@@ -115,6 +115,22 @@ final class TrainConfigTest {
     assertTrue(failure("stages: 2\nsub-pipeline: 1\n").contains("--stages"));
   }
 
+  @Test
+  void collectivesAreLoopedOrNotOrAuto() throws IOException {
+    Path file = directory.resolve("loops.yaml");
+    Files.writeString(file, "mesh: model=2\ncollective-matmul: looped\n");
+    TrainConfig config = TrainConfig.DEFAULT.withFile(file);
+    assertEquals("looped", config.collectiveMatmul());
+    Files.writeString(file, config.toYaml());
+    assertEquals(config, TrainConfig.DEFAULT.withFile(file));
+    assertTrue(
+        failure("mesh: model=2\ncollective-matmul: often\n").contains("none, looped or auto"));
+    assertTrue(failure("collective-matmul: auto\n").contains("--mesh model=2"));
+    assertTrue(
+        failure("mesh: model=2\ncollective-matmul: looped\nsub-pipeline: 1\n")
+            .contains("take one"));
+  }
+
   private String failure(String yaml) {
     Path file = directory.resolve("bad.yaml");
     return assertThrows(

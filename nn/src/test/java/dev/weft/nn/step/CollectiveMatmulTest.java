@@ -1,0 +1,190 @@
+package dev.weft.nn.step;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.weft.core.cluster.Bytes;
+import dev.weft.core.cluster.Cluster;
+import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.cluster.Link;
+import dev.weft.core.cluster.Mesh;
+import dev.weft.core.collective.Bucketing;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.collective.Hoisting;
+import dev.weft.core.collective.RingShift;
+import dev.weft.core.grad.Optimize;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.interpret.LockStep;
+import dev.weft.core.shard.CollectiveUse;
+import dev.weft.core.shard.Partitioned;
+import dev.weft.core.simulate.ClusterCosts;
+import dev.weft.core.simulate.CostModel;
+import dev.weft.core.simulate.Exposure;
+import dev.weft.nn.model.Gpt;
+import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.Moe;
+import dev.weft.nn.optimizer.Optimizer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Models whose collectives are looped beside products, against the same in one. */
+class CollectiveMatmulTest {
+  private static final Optimizer ADAMW = new Optimizer.AdamW(0.9, 0.95, 1e-8, 0.1);
+
+  private static StepGraphs graphs(String model, int batch) {
+    var size = new ModelConfig(2, 8, 2, 4, 10, 0.2);
+    return model.equals("gpt")
+        ? StepGraphs.of(new Gpt(), size, batch, DataType.F64, ADAMW, 0)
+        : StepGraphs.of(new Moe(), size, batch, DataType.F64, ADAMW, 0);
+  }
+
+  @ParameterizedTest(name = "{0} on {1}, ZeRO {2}, {3} micro-batches")
+  @CsvSource({
+    "gpt, model=2, 0, 1",
+    "gpt, model=3, 0, 1",
+    "gpt, data=2, 3, 2",
+    "gpt, data=3, 3, 1",
+    "gpt, 'data=2,model=2', 3, 2",
+    "gpt, 'sequence=2', 0, 1",
+    "gpt, 'data=2,sequence=2,model=2', 2, 1",
+    "moe, 'expert=2,model=2', 0, 1",
+  })
+  void equalsTheWhole(String model, String axes, int zero, int microBatches) {
+    Mesh mesh = Mesh.parse(axes);
+    ShardedStep plain = ShardedStep.of(graphs(model, 6), mesh, zero, microBatches);
+    ShardedStep looped = plain.looped();
+    assertTrue(shifts(looped) > 0);
+    for (int pass = 0; pass < plain.passes().size(); pass++) {
+      same(
+          plain.passes().get(pass).half().program(),
+          plain.passes().get(pass).half().partitioned(),
+          looped.passes().get(pass).half().partitioned());
+    }
+  }
+
+  private static long shifts(ShardedStep step) {
+    return step.explanation().collectives().stream()
+        .filter(use -> use.op() instanceof RingShift)
+        .mapToLong(CollectiveUse::count)
+        .sum();
+  }
+
+  private static void same(Graph program, Partitioned whole, Partitioned looped) {
+    var random = new Random(5);
+    Mesh mesh = whole.mesh();
+    List<List<Literal>> inputs = new ArrayList<>();
+    for (int device = 0; device < mesh.size(); device++) {
+      inputs.add(new ArrayList<>());
+    }
+    for (int i = 0; i < program.inputs().size(); i++) {
+      Literal input = literal(program.inputs().get(i).value(), random);
+      List<Literal> tiles = LockStep.scatter(input, whole.inputs().get(i), mesh);
+      for (int device = 0; device < mesh.size(); device++) {
+        inputs.get(device).add(tiles.get(device));
+      }
+    }
+    List<List<Literal>> expected = LockStep.run(whole.graph(), mesh, inputs);
+    List<List<Literal>> found = LockStep.run(looped.graph(), mesh, inputs);
+    for (int i = 0; i < program.outputs().size(); i++) {
+      Value output = program.outputs().get(i).value();
+      double[] want = gathered(output, expected, i, whole).doubles();
+      double[] have = gathered(output, found, i, whole).doubles();
+      double largest = 1e-6;
+      for (double each : want) {
+        largest = Math.max(largest, Math.abs(each));
+      }
+      for (int j = 0; j < want.length; j++) {
+        assertEquals(want[j], have[j], 1e-10 * largest, output.name());
+      }
+    }
+  }
+
+  private static Literal gathered(
+      Value output, List<List<Literal>> results, int index, Partitioned whole) {
+    return LockStep.gather(
+        output.type(),
+        results.stream().map(device -> device.get(index)).toList(),
+        whole.outputs().get(index),
+        whole.mesh());
+  }
+
+  private static Literal literal(Value input, Random random) {
+    TensorType type = input.type();
+    int elements = Math.toIntExact(type.elements());
+    return type.dtype().isFloat()
+        ? Literal.of(type, random.doubles(elements, -1, 1).toArray())
+        : Literal.of(type, random.longs(elements, 0, 3).toArray());
+  }
+
+  /** Two sums of activations per block each way: each is a loop and an all-gather. */
+  @Test
+  void everySumOfActivationsIsLooped() {
+    var config = new ModelConfig(2, 64, 4, 16, 32, 0);
+    StepGraphs wide = StepGraphs.of(new Gpt(), config, 2, DataType.F32, ADAMW, 1);
+    ShardedStep plain = ShardedStep.of(wide, Mesh.parse("model=2"), 0, 1);
+    ShardedStep looped = plain.looped();
+    assertEquals(8, count(plain, Collective.Kind.ALL_REDUCE, 2 * 16 * 64));
+    assertEquals(0, count(looped, Collective.Kind.ALL_REDUCE, 2 * 16 * 64));
+    assertEquals(8, count(looped, Collective.Kind.PERMUTE, 16 * 64));
+    assertEquals(8, count(looped, Collective.Kind.ALL_GATHER, 16 * 64));
+    assertEquals(plain.explanation().bytesPerDevice(), looped.explanation().bytesPerDevice());
+  }
+
+  /** In rounds, by the elements that go in. */
+  private static long count(ShardedStep step, Collective.Kind kind, long elements) {
+    return step.explanation().collectives().stream()
+        .filter(use -> use.op().kind() == kind && use.count() >= 2)
+        .filter(use -> use.local().elements() == elements)
+        .mapToLong(CollectiveUse::count)
+        .sum();
+  }
+
+  /** The weights of a layer are gathered tile by tile beside the products that they are for. */
+  @Test
+  void gatheredWeightsAreLooped() {
+    var config = new ModelConfig(2, 64, 4, 16, 32, 0);
+    StepGraphs graphs = StepGraphs.of(new Gpt(), config, 8, DataType.F32, ADAMW, 1);
+    ShardedStep plain = ShardedStep.of(graphs, Mesh.parse("data=4"), 3, 1);
+    ShardedStep looped = plain.looped();
+    // Four weights of a layer, forward and backward, in two rounds and three permutes each.
+    assertEquals(4 * 2 * 2 * 3, shifts(looped));
+    assertEquals(plain.explanation().bytesPerDevice(), looped.explanation().bytesPerDevice());
+    assertTrue(
+        looped.explanation().collectives().stream()
+            .filter(use -> use.op().kind() == Collective.Kind.ALL_GATHER)
+            .filter(use -> use.role() == dev.weft.core.graph.Role.FORWARD)
+            .allMatch(use -> use.reason().contains("; not looped: ")));
+  }
+
+  /** Where devices compute as fast as they send, less is exposed. */
+  @ParameterizedTest
+  @CsvSource({"model=4, 0, 0.8", "data=4, 3, 0.9"})
+  void lessIsExposed(String axes, int zero, double share) {
+    var config = new ModelConfig(4, 512, 8, 128, 256, 0);
+    StepGraphs graphs = StepGraphs.of(new Gpt(), config, 8, DataType.F32, ADAMW, 1);
+    Mesh mesh = Mesh.parse(axes);
+    ShardedStep plain = ShardedStep.of(graphs, mesh, zero, 1);
+    CostModel.Duration whole = duration(plain, mesh);
+    CostModel.Duration looped = duration(plain.looped(), mesh);
+    assertTrue(looped.communication() < share * whole.communication(), whole + " " + looped);
+    assertTrue(looped.time() < whole.time(), whole + " " + looped);
+  }
+
+  private static CostModel.Duration duration(ShardedStep step, Mesh mesh) {
+    var device = new DeviceProfile(Bytes.of(1L << 34), Map.of("f32", 4e12), 1e12, 1e-6, Map.of());
+    var link = new Link(1e-6, 2e10);
+    var costs = new ClusterCosts(new Cluster("four", 1, 4, device, link, link), 4);
+    Graph graph = step.passes().getFirst().half().partitioned().graph();
+    Graph run = Bucketing.apply(Hoisting.apply(Optimize.optimize(graph)), Bytes.of(4L << 20));
+    return Exposure.of(run, mesh, costs);
+  }
+}
