@@ -66,18 +66,36 @@ public final class EmbeddedTransport implements AutoCloseable {
         if (task == END) {
           return;
         }
-        try {
-          task.run();
-        } catch (Throwable e) {
-          failed(Thread.currentThread().getName(), e);
-        } finally {
-          finished();
-        }
+        perform(task);
       } catch (InterruptedException _) {
         // Only close ends this thread.
         continue;
       }
     }
+  }
+
+  private void perform(Runnable task) {
+    try {
+      task.run();
+    } catch (Throwable e) {
+      failed(Thread.currentThread().getName(), e);
+    } finally {
+      finished();
+    }
+  }
+
+  /** Has a thread that would only wait do work that the transport's threads have not begun. */
+  boolean helpOut() {
+    Runnable task = work.poll();
+    if (task == null) {
+      return false;
+    }
+    if (task == END) {
+      work.add(END);
+      return false;
+    }
+    perform(task);
+    return true;
   }
 
   private synchronized void finished() {

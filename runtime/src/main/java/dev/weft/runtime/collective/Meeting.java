@@ -15,8 +15,11 @@ final class Meeting {
   /** Work so small that handing it to another thread costs more, in bytes of all tensors. */
   private static final long SMALL = 64 << 10;
 
-  /** How long a member looks again and again before it sleeps. */
-  private static final long SPIN_NANOS = 20_000;
+  /**
+   * How long a member looks again and again, and does what work there is, before it sleeps: waking
+   * it would take as long as many a collective.
+   */
+  private static final long SPIN_NANOS = 200_000;
 
   /** How often a sleeping member looks whether another has failed. */
   private static final long NAP_MILLIS = 20;
@@ -118,6 +121,7 @@ final class Meeting {
     private final long[] began = new long[group.length];
     private final AtomicInteger next = new AtomicInteger();
     private final AtomicInteger left = new AtomicInteger(transfer.tasks());
+    private final AtomicInteger waiting = new AtomicInteger();
     private int arrived;
     private long started;
     private volatile boolean running;
@@ -135,7 +139,10 @@ final class Meeting {
           running = true;
           notifyAll();
         }
-        transport.help(this, transfer.tasks());
+        // Members that wait do the work themselves.
+        if (waiting.get() == 0) {
+          transport.help(this, transfer.tasks());
+        }
       }
     }
 
@@ -171,15 +178,18 @@ final class Meeting {
         return;
       }
       long start = System.nanoTime();
-      while (!done && System.nanoTime() - start < SPIN_NANOS && transport.spins()) {
-        Thread.onSpinWait();
-      }
+      waiting.incrementAndGet();
       try {
         while (!done) {
           if (running) {
             run();
           }
-          nap();
+          boolean spins = transport.spins() && System.nanoTime() - start < SPIN_NANOS;
+          if (!spins) {
+            nap();
+          } else if (!transport.helpOut()) {
+            Thread.onSpinWait();
+          }
           transport.check();
           if (!running && System.nanoTime() - start > transport.patience().toNanos()) {
             throw timeout(place);
