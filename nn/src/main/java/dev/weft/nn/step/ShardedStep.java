@@ -164,8 +164,10 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
     if (microBatches == 1) {
       return List.of(new Pass(half(graphs.micro(), mesh, kept, folded, Set.of()), 1));
     }
-    Map<Integer, Layout> between = zero >= 2 ? folded : Map.of();
-    Set<Integer> loose = zero >= 2 ? Set.of() : all;
+    boolean isSplit = zero >= 2;
+    Graph adding = isSplit ? LateAccumulation.of(graphs.microNext()) : graphs.microNext();
+    Map<Integer, Layout> between = isSplit ? folded : Map.of();
+    Set<Integer> loose = isSplit ? Set.of() : all;
     Half first = half(graphs.micro(), mesh, kept, between, loose);
     Map<String, Layout> added = new HashMap<>(kept);
     for (int i = 0; i < graphs.parameters().size(); i++) {
@@ -183,10 +185,10 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
     var passes = new ArrayList<>(List.of(new Pass(first, 1)));
     if (microBatches > 2) {
       // What is added onto stays as it lies: outputs take over the memory of accumulators.
-      Half next = half(graphs.microNext(), mesh, added, Map.of(), Set.of());
+      Half next = half(adding, mesh, added, Map.of(), Set.of());
       passes.add(new Pass(next, microBatches - 2));
     }
-    passes.add(new Pass(half(graphs.microNext(), mesh, added, folded, Set.of()), 1));
+    passes.add(new Pass(half(adding, mesh, added, folded, Set.of()), 1));
     return passes;
   }
 

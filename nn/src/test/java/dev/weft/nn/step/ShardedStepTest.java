@@ -1,6 +1,8 @@
 package dev.weft.nn.step;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,18 +11,28 @@ import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Role;
+import dev.weft.core.graph.Value;
+import dev.weft.core.graph.Verifier;
+import dev.weft.core.interpret.Interpreter;
+import dev.weft.core.op.GraphText;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Explanation;
 import dev.weft.core.trace.Parameter;
 import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.ModelConfig;
+import dev.weft.nn.model.Moe;
 import dev.weft.nn.optimizer.Optimizer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ShardedStepTest {
   private static final Optimizer ADAMW = new Optimizer.AdamW(0.9, 0.95, 1e-8, 0.1);
@@ -141,6 +153,47 @@ class ShardedStepTest {
               .mapToLong(CollectiveUse::totalBytes)
               .sum();
       assertEquals(parameterBytes() * 3 / 4, gathered);
+    }
+  }
+
+  /** The token table has two gradients, as table and as head: one sum of both is scattered. */
+  @Test
+  void zeroOfStage2ScattersEveryGradientOnceInAMicroBatch() {
+    for (ShardedStep.Pass pass : split("data=4", 2, 3).passes()) {
+      long scattered = 0;
+      for (CollectiveUse use : pass.half().partitioned().collectives()) {
+        boolean scatters = use.op().kind() == Collective.Kind.REDUCE_SCATTER;
+        assertTrue(scatters || use.local().rank() == 0, use::toString);
+        scattered += scatters ? use.totalBytes() : 0;
+      }
+      assertEquals(parameterBytes() * 3 / 4, scattered);
+    }
+  }
+
+  /** What is added onto accumulators last comes to the same. */
+  @ParameterizedTest
+  @ValueSource(strings = {"gpt", "moe"})
+  void lateAccumulationChangesNoSum(String model) {
+    var config = new ModelConfig(2, 8, 2, 4, 10, 0);
+    Graph graph =
+        StepGraphs.of(
+                model.equals("gpt") ? new Gpt() : new Moe(), config, 2, DataType.F64, ADAMW, 1)
+            .microNext();
+    var random = new Random(3);
+    var inputs = new ArrayList<Literal>();
+    for (Value input : graph.inputValues()) {
+      int elements = Math.toIntExact(input.type().elements());
+      inputs.add(
+          input.dtype().isFloat()
+              ? Literal.of(input.type(), random.doubles(elements, -1, 1).toArray())
+              : Literal.of(input.type(), random.longs(elements, 0, 9).toArray()));
+    }
+    Graph late = LateAccumulation.of(graph);
+    assertNotEquals(GraphText.print(graph), GraphText.print(late));
+    List<Literal> expected = Interpreter.run(graph, inputs);
+    List<Literal> found = Interpreter.run(Verifier.verify("late", late), inputs);
+    for (int i = 0; i < expected.size(); i++) {
+      assertArrayEquals(expected.get(i).doubles(), found.get(i).doubles(), 1e-9);
     }
   }
 
