@@ -2,6 +2,7 @@ package dev.weft.engine.program;
 
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** A step of a program, its operands placed but not yet bound to addresses. */
 sealed interface Command {
@@ -27,11 +28,23 @@ sealed interface Command {
   /** A copy, strides and data types as they are. */
   record Copy(String origin, Operand target, Operand source) implements Command {}
 
-  /** The sum of two tensors, the target being one of them or neither. */
-  record Add(String origin, Operand target, Operand left, Operand right) implements Command {}
+  /**
+   * The sum of two tensors, the target being one of them or neither.
+   *
+   * @param ones a row of them as long as the target's, where what is added says every number of a
+   *     row again
+   */
+  record Add(String origin, Operand target, Operand left, Operand right, @Nullable Operand ones)
+      implements Command {}
 
-  /** The difference of two tensors. */
-  record Subtract(String origin, Operand target, Operand left, Operand right) implements Command {}
+  /**
+   * The difference of two tensors.
+   *
+   * @param ones as of {@link Add}
+   */
+  record Subtract(
+      String origin, Operand target, Operand left, Operand right, @Nullable Operand ones)
+      implements Command {}
 
   /** One number everywhere. */
   record Fill(String origin, Operand target, double value) implements Command {}

@@ -23,6 +23,11 @@ import org.jspecify.annotations.Nullable;
 
 /** Writes the commands of placed items: kernels' texts with operands put in. */
 final class CommandWriter {
+  /** Rows of ones pay off for as long as they stay in a cache. */
+  private static final long LONGEST_ROW = 1 << 16;
+
+  private static final long SHORTEST_ROW = 64;
+
   private final Placement placement;
   private final Map<Buffer, Literal> constants;
   private final Map<Literal, Buffer> numbers = new HashMap<>();
@@ -169,9 +174,18 @@ final class CommandWriter {
     String origin = item.name();
     emit(
         switch (call.name()) {
-          case "add" -> new Command.Add(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
-          case "subtract" ->
-              new Command.Subtract(origin, tensor(call, 0), tensor(call, 1), tensor(call, 2));
+          case "add" -> {
+            Operand target = tensor(call, 0);
+            Operand left = tensor(call, 1);
+            Operand right = tensor(call, 2);
+            yield new Command.Add(origin, target, left, right, ones(target, left, right));
+          }
+          case "subtract" -> {
+            Operand target = tensor(call, 0);
+            Operand left = tensor(call, 1);
+            Operand right = tensor(call, 2);
+            yield new Command.Subtract(origin, target, left, right, ones(target, left, right));
+          }
           case "copy" -> new Command.Copy(origin, tensor(call, 0), tensor(call, 1));
           case "fill" -> new Command.Fill(origin, tensor(call, 0), real(call, 1));
           case "random_bits" ->
@@ -305,16 +319,39 @@ final class CommandWriter {
   }
 
   private Operand number(double value, DataType dtype) {
-    Literal literal = Literal.scalar(dtype, value);
+    return constant("number " + value, Literal.scalar(dtype, value));
+  }
+
+  /**
+   * A row of ones, if one of two tensors repeats a number along each row: the library multiplies
+   * and adds many numbers at a time where at most one of its operands does so, and a lone one would
+   * be another.
+   */
+  private @Nullable Operand ones(Operand target, Operand left, Operand right) {
+    int rank = target.shape().rank();
+    long row = rank == 0 ? 0 : target.shape().size(rank - 1);
+    if (row < SHORTEST_ROW || row > LONGEST_ROW || !(repeats(left) || repeats(right))) {
+      return null;
+    }
+    TensorType type = TensorType.of(target.dtype(), row);
+    return constant("a row of ones", Literal.filled(type, 1));
+  }
+
+  private static boolean repeats(Operand operand) {
+    long[] strides = operand.layout().strides();
+    return strides.length > 0 && strides[strides.length - 1] == 0;
+  }
+
+  private Operand constant(String name, Literal literal) {
     Buffer buffer =
         numbers.computeIfAbsent(
             literal,
             l -> {
-              Buffer made = new Buffer("number " + value, dtype.bytes(), null);
+              Buffer made = new Buffer(name, l.type().bytes(), null);
               constants.put(made, l);
               return made;
             });
-    return Operand.dense(buffer, dtype, Shape.SCALAR);
+    return Operand.dense(buffer, literal.type().dtype(), literal.type().shape());
   }
 
   /** The same numbers row-major without gaps, copied if they are not. */
@@ -352,9 +389,9 @@ final class CommandWriter {
         yield all;
       }
       case Command.Copy copy -> List.of(copy.target(), copy.source());
-      case Command.Add add -> List.of(add.target(), add.left(), add.right());
+      case Command.Add add -> with(add.ones(), add.target(), add.left(), add.right());
       case Command.Subtract subtract ->
-          List.of(subtract.target(), subtract.left(), subtract.right());
+          with(subtract.ones(), subtract.target(), subtract.left(), subtract.right());
       case Command.Fill fill -> List.of(fill.target());
       case Command.Begin begin -> {
         var all = new ArrayList<>(begin.targets());
@@ -369,6 +406,14 @@ final class CommandWriter {
       }
       case Command.Dynamic dynamic -> List.of(dynamic.whole(), dynamic.part(), dynamic.index());
     };
+  }
+
+  private static List<Operand> with(@Nullable Operand more, Operand... operands) {
+    var all = new ArrayList<>(List.of(operands));
+    if (more != null) {
+      all.add(more);
+    }
+    return all;
   }
 
   private static void collect(Command.Slot slot, List<Operand> all) {

@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** Binds commands to addresses: makes the tensor handles and prepared calls of a program. */
 final class Linker {
@@ -78,9 +79,8 @@ final class Linker {
     return switch (command) {
       case Command.Library library -> library(library);
       case Command.Copy copy -> copy(copy.target(), copy.source());
-      case Command.Add add -> add(add.target(), add.left(), add.right());
-      case Command.Subtract subtract ->
-          subtract(subtract.target(), subtract.left(), subtract.right());
+      case Command.Add add -> add(add);
+      case Command.Subtract subtract -> subtract(subtract);
       case Command.Fill fill ->
           dispatch(
               "aten::fill_",
@@ -229,12 +229,15 @@ final class Linker {
    * The library's own add takes a Scalar, which its C interface cannot pass: in place it is a fused
    * multiply-add; elsewhere, for dense operands, the sum over a view of both as two rows.
    */
-  private Step add(Operand target, Operand left, Operand right) {
+  private Step add(Command.Add add) {
+    Operand target = add.target();
+    Operand left = add.left();
+    Operand right = add.right();
     if (target.same(left)) {
-      return addInPlace(target, right, 1);
+      return addInPlace(target, right, 1, add.ones());
     }
     if (target.same(right)) {
-      return addInPlace(target, left, 1);
+      return addInPlace(target, left, 1, add.ones());
     }
     boolean dense =
         left.layout().isContiguous()
@@ -261,27 +264,30 @@ final class Linker {
           new Argument.Tensor(handle(sum)));
     }
     Step first = copy(target, left);
-    Step second = addInPlace(target, right, 1);
+    Step second = addInPlace(target, right, 1, add.ones());
     return () -> {
       first.run();
       second.run();
     };
   }
 
-  private Step subtract(Operand target, Operand left, Operand right) {
+  private Step subtract(Command.Subtract subtract) {
+    Operand target = subtract.target();
+    Operand left = subtract.left();
+    Operand right = subtract.right();
     if (target.same(left)) {
-      return addInPlace(target, right, -1);
+      return addInPlace(target, right, -1, subtract.ones());
     }
     if (target.same(right)) {
       Step negate = dispatch("aten::neg", "out", tensor(target), tensor(target));
-      Step add = addInPlace(target, left, 1);
+      Step add = addInPlace(target, left, 1, subtract.ones());
       return () -> {
         negate.run();
         add.run();
       };
     }
     Step first = copy(target, left);
-    Step second = addInPlace(target, right, -1);
+    Step second = addInPlace(target, right, -1, subtract.ones());
     return () -> {
       first.run();
       second.run();
@@ -289,9 +295,12 @@ final class Linker {
   }
 
   /** target += factor * addend. */
-  private Step addInPlace(Operand target, Operand addend, int factor) {
+  private Step addInPlace(Operand target, Operand addend, int factor, @Nullable Operand ones) {
     DataType dtype = target.dtype();
-    MemorySegment one = number(dtype, 1);
+    TensorHandle one =
+        ones == null
+            ? handle(new View(number(dtype, 1).address(), dtype, Strided.dense(Shape.SCALAR)))
+            : handle(ones);
     MemorySegment scale = number(dtype, factor);
     PreparedCall call =
         PreparedCall.dispatcher(
@@ -301,8 +310,7 @@ final class Linker {
             List.of(
                 new Argument.TensorList(List.of(handle(target))),
                 new Argument.TensorList(List.of(handle(addend))),
-                new Argument.TensorList(
-                    List.of(handle(new View(one.address(), dtype, Strided.dense(Shape.SCALAR))))),
+                new Argument.TensorList(List.of(one)),
                 new Argument.Tensor(
                     handle(new View(scale.address(), dtype, Strided.dense(Shape.of(1)))))),
             List.of());

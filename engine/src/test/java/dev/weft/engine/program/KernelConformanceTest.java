@@ -6,14 +6,19 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Op;
+import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.Interpreter;
+import dev.weft.core.op.Add;
 import dev.weft.core.op.Example;
 import dev.weft.core.op.ExampleData;
 import dev.weft.core.op.OpTable;
+import dev.weft.core.op.Subtract;
 import dev.weft.core.op.Tensor;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
@@ -22,6 +27,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -63,6 +70,49 @@ final class KernelConformanceTest {
     return examples()
         .filter(e -> e.types().stream().anyMatch(t -> t.dtype().isFloat()))
         .map(e -> test(e, " in place", inPlace(e)));
+  }
+
+  /** Sums and differences with a number for each row, the other operand kept or written over. */
+  @TestFactory
+  Stream<DynamicTest> numbersOfRowsMayBeAddedAndSubtracted() {
+    return Stream.of(DataType.F32, DataType.F64, DataType.I32, DataType.I64)
+        .flatMap(dtype -> Stream.of(3L, 64L, 257L).map(row -> TensorType.of(dtype, 5, row)))
+        .flatMap(
+            type ->
+                Stream.<Op>of(new Add(), new Subtract())
+                    .flatMap(
+                        op ->
+                            IntStream.range(0, 4)
+                                .mapToObj(form -> rows(op, type, form % 2 == 1, form / 2 == 1))));
+  }
+
+  /**
+   * A test of a sum or difference.
+   *
+   * @param swapped whether the rows' numbers are the left operand
+   * @param made whether the other operand is a value that may be written over
+   */
+  private static DynamicTest rows(Op op, TensorType type, boolean swapped, boolean made) {
+    TensorType column = type.with(Shape.of(type.size(0), 1));
+    var builder = new Builder("rows");
+    Value x = builder.input("x", type, Graph.Kind.DATA);
+    Value c = builder.input("c", column, Graph.Kind.DATA);
+    Tensor full = new Tensor(builder, x);
+    Tensor left = made ? full.plus(full) : full;
+    Tensor right = new Tensor(builder, c).broadcastTo(type.shape());
+    builder.output(
+        swapped ? Tensor.one(op, right, left).value() : Tensor.one(op, left, right).value());
+    return DynamicTest.dynamicTest(
+        op + " " + type + (swapped ? " swapped" : "") + (made ? " in place" : ""),
+        () -> {
+          var random = new SplittableRandom(1);
+          var domain = new Example.Domain(-100, 100);
+          compare(
+              builder.build(),
+              List.of(
+                  ExampleData.random(type, domain, random),
+                  ExampleData.random(column, domain, random)));
+        });
   }
 
   private static Stream<Example> examples() {
