@@ -64,7 +64,8 @@ record Differentiated(
       Cotangents cotangents,
       Mesh mesh,
       Map<String, Layout> layouts,
-      boolean accumulate) {
+      boolean accumulate,
+      Partitions partitions) {
     if (mesh.size() == 1) {
       Program program = program(piece, cotangents, mesh, accumulate);
       Map<String, Held> held = new HashMap<>();
@@ -79,7 +80,7 @@ record Differentiated(
     Program once = program(piece, cotangents, mesh, false);
     Map<String, Layout> known = new HashMap<>(layouts);
     exchanged(once, cotangents, mesh, known);
-    Differentiated local = partitioned(once, mesh, known);
+    Differentiated local = partitioned(once, mesh, known, partitions);
     if (!accumulate) {
       return local;
     }
@@ -88,7 +89,7 @@ record Differentiated(
       String sum = parameter.name() + SUM;
       known.put(sum, Objects.requireNonNull(local.held().get(sum)).layout());
     }
-    return partitioned(program(piece, cotangents, mesh, true), mesh, known);
+    return partitioned(program(piece, cotangents, mesh, true), mesh, known, partitions);
   }
 
   private static Held whole(Value value) {
@@ -158,7 +159,8 @@ record Differentiated(
     }
   }
 
-  private static Differentiated partitioned(Program program, Mesh mesh, Map<String, Layout> known) {
+  private static Differentiated partitioned(
+      Program program, Mesh mesh, Map<String, Layout> known, Partitions partitions) {
     Graph graph = program.graph();
     Map<Value, Layout> inputs = new HashMap<>();
     for (Value value : graph.inputValues()) {
@@ -178,7 +180,7 @@ record Differentiated(
       }
     }
     var given = new Partitioner.Given(Map.of(), inputs, outputs, loose);
-    Partitioned local = Partitioner.partition(graph, mesh, given);
+    Partitioned local = partitions.of(graph, given);
     Map<String, Held> held = new HashMap<>();
     for (int i = 0; i < graph.inputs().size(); i++) {
       Value value = graph.inputs().get(i).value();
