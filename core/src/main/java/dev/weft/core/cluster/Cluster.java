@@ -39,16 +39,4 @@ public record Cluster(
   public int host(int device) {
     return device / devicesPerHost;
   }
-
-  /**
-   * The way between two devices when others of their hosts use it at the same time.
-   *
-   * @param together how many of a host's devices send to other hosts at once
-   */
-  public Link link(int from, int to, int together) {
-    if (host(from) == host(to)) {
-      return within;
-    }
-    return new Link(between.latency(), between.bytesPerSecond() / Math.max(1, together));
-  }
 }

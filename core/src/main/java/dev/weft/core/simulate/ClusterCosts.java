@@ -11,10 +11,17 @@ import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Strided;
+import dev.weft.core.graph.Value;
 import dev.weft.core.op.Constant;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.StageProgram;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * What programs take on a cluster: every op by its operations or its bytes, the share of the limit
@@ -46,7 +53,38 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
 
   @Override
   public Duration fragment(StageProgram stage, Fragment fragment) {
-    return graph(fragment.graph(), stage);
+    Duration nodes = graph(fragment.graph(), stage);
+    return new Duration(nodes.time() + copies(fragment.graph()), nodes.communication());
+  }
+
+  /**
+   * The time to write what no node of a graph makes but is returned: constants, inputs and views of
+   * these, but for an input that is returned in its own memory.
+   */
+  private double copies(Graph graph) {
+    Map<Value, Value> roots = new HashMap<>();
+    Set<Value> constant = new HashSet<>();
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Constant) {
+        constant.add(node.output(0));
+      } else if (isView(node)) {
+        roots.put(node.output(0), roots.getOrDefault(node.input(0), node.input(0)));
+      }
+    }
+    Set<Value> inputs = Set.copyOf(graph.inputValues());
+    double time = 0;
+    for (Graph.Output output : graph.outputs()) {
+      Value value = output.value();
+      Value root = roots.getOrDefault(value, value);
+      if (constant.contains(root) || inputs.contains(root) && !value.equals(output.donated())) {
+        long read = constant.contains(root) ? 0 : root.type().bytes();
+        time +=
+            cluster
+                .device()
+                .streaming(DeviceProfile.OTHERS, value.dtype().text(), value.type().bytes() + read);
+      }
+    }
+    return time;
   }
 
   private Duration graph(Graph graph, StageProgram stage) {
@@ -159,17 +197,40 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
     return DeviceProfile.OTHERS;
   }
 
+  /** All devices of a stage send at once: those of one host share its way to others. */
   @Override
   public Link link(int from, int to) {
-    int crossing = 0;
-    int first = cluster.host(from * stageDevices);
+    int most = 0;
+    for (int count : crossing(from, to).values()) {
+      most = Math.max(most, count);
+    }
+    Link between = cluster.between();
+    return most == 0
+        ? cluster.within()
+        : new Link(between.latency(), between.bytesPerSecond() / most);
+  }
+
+  @Override
+  public List<Integer> shared(int from, int to) {
+    return List.copyOf(crossing(from, to).keySet());
+  }
+
+  /**
+   * How many devices of a stage use each host's way out and way in when they send to their
+   * counterparts: those whose counterparts are on another host.
+   *
+   * @return by twice the number of the host, for its way in one more
+   */
+  private Map<Integer, Integer> crossing(int from, int to) {
+    Map<Integer, Integer> counts = new TreeMap<>();
     for (int device = 0; device < stageDevices; device++) {
-      int source = from * stageDevices + device;
-      if (cluster.host(source) == first
-          && cluster.host(source) != cluster.host(to * stageDevices + device)) {
-        crossing++;
+      int source = cluster.host(from * stageDevices + device);
+      int target = cluster.host(to * stageDevices + device);
+      if (source != target) {
+        counts.merge(2 * source, 1, Integer::sum);
+        counts.merge(2 * target + 1, 1, Integer::sum);
       }
     }
-    return cluster.link(from * stageDevices, to * stageDevices, crossing);
+    return counts;
   }
 }

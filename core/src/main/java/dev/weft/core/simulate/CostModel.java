@@ -3,6 +3,7 @@ package dev.weft.core.simulate;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.StageProgram;
+import java.util.List;
 
 /** What the parts of a program take. Asked once per fragment and pair of stages. */
 public interface CostModel {
@@ -19,4 +20,12 @@ public interface CostModel {
 
   /** The way from each device of a stage to its counterpart of another. */
   Link link(int from, int to);
+
+  /**
+   * Numbers of what a transfer from a stage to another takes and transfers between other stages may
+   * need too, as the ways from hosts to others: each serves one transfer at a time.
+   */
+  default List<Integer> shared(int from, int to) {
+    return List.of();
+  }
 }

@@ -9,7 +9,11 @@ import dev.weft.core.program.Transfers;
 import dev.weft.core.simulate.CostModel.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.PriorityQueue;
 
 /**
  * Runs a program in virtual time. Every stage is simulated once, for all its devices.
@@ -17,8 +21,9 @@ import java.util.List;
  * <p>A step begins when the one before it in its queue and all that it awaits have ended. Receives
  * are posted ahead: each is ready for its data when what it awaits has ended, whether or not others
  * before it have got theirs. A transfer begins when the sender has come to it and the receive is
- * ready; the send ends when all bytes are on their way, the receive a latency later. Feeding takes
- * no time.
+ * ready; the send ends when all bytes are on their way, the receive a latency later. What several
+ * stages send over ({@link CostModel#shared}) serves one transfer at a time, in the order in which
+ * they could begin. Feeding takes no time.
  */
 public final class Simulator {
   private static final int QUEUES = Queue.values().length;
@@ -28,6 +33,9 @@ public final class Simulator {
   private final Transfers transfers;
   private final Duration[][] durations;
   private final CostModel costs;
+
+  /** By sender, then receiver. */
+  private final List<Map<Integer, Way>> ways = new ArrayList<>();
 
   private final double[] starts;
   private final double[] ends;
@@ -49,6 +57,17 @@ public final class Simulator {
   private final int[] ready;
   private int readyCount;
 
+  /** Sends that could begin but for others that may come first on what they share. */
+  private final PriorityQueue<Claim> claims =
+      new PriorityQueue<>(Comparator.comparingDouble(Claim::begin).thenComparingInt(Claim::queue));
+
+  /** Until when what is shared is taken. */
+  private final Map<Integer, Double> taken = new HashMap<>();
+
+  private record Way(Link link, List<Integer> shared) {}
+
+  private record Claim(double begin, int queue) {}
+
   private Simulator(Program program, CostModel costs) {
     this.program = program;
     this.costs = costs;
@@ -61,6 +80,7 @@ public final class Simulator {
           stage.fragments().stream()
               .map(fragment -> costs.fragment(stage, fragment))
               .toArray(Duration[]::new);
+      ways.add(new HashMap<>());
     }
     starts = new double[steps];
     ends = new double[steps];
@@ -88,10 +108,12 @@ public final class Simulator {
    */
   public static Simulation simulate(Program program, CostModel costs) {
     var simulator = new Simulator(program, costs);
-    while (simulator.readyCount > 0) {
-      int queue = simulator.ready[--simulator.readyCount];
-      while (simulator.advance(queue)) {}
-    }
+    do {
+      while (simulator.readyCount > 0) {
+        int queue = simulator.ready[--simulator.readyCount];
+        while (simulator.advance(queue)) {}
+      }
+    } while (simulator.grant());
     simulator.requireEnd();
     return new Simulation(
         program, simulator.transfers, simulator.durations, simulator.starts, simulator.ends);
@@ -136,22 +158,58 @@ public final class Simulator {
         if (begin == Double.POSITIVE_INFINITY) {
           return false;
         }
-        end = begin + link(stage, send.stage()).occupancy(bytes(stage, send));
+        Way way = way(stage, send.stage());
+        if (!way.shared().isEmpty()) {
+          claims.add(new Claim(begin, queue));
+          return false;
+        }
+        end = begin + way.link().occupancy(bytes(stage, send));
       }
       case Step.Receive receive -> {
         int sent = transfers.counterpart(number);
         if (isUnknown(queue, sent)) {
           return false;
         }
-        end = Math.max(free[queue], ends[sent] + link(receive.stage(), stage).latency());
+        end = Math.max(free[queue], ends[sent] + way(receive.stage(), stage).link().latency());
         begin = starts[sent];
       }
     }
+    settle(queue, number, begin, end);
+    return true;
+  }
+
+  private void settle(int queue, int number, double begin, double end) {
     starts[number] = begin;
     ends[number] = end;
     free[queue] = end;
     moveOn(queue);
     wake(number);
+  }
+
+  /**
+   * Lets the first of the sends that share something begin; false if there is none. All else has
+   * gone as far as it can by then: what is not known yet comes after one of these, so none that is
+   * ready earlier can still turn up.
+   */
+  private boolean grant() {
+    Claim claim = claims.poll();
+    if (claim == null) {
+      return false;
+    }
+    int queue = claim.queue();
+    int stage = queue / QUEUES;
+    var send = (Step.Send) steps(queue).get(heads[queue]);
+    Way way = way(stage, send.stage());
+    double begin = claim.begin();
+    for (int shared : way.shared()) {
+      begin = Math.max(begin, taken.getOrDefault(shared, 0.0));
+    }
+    double end = begin + way.link().occupancy(bytes(stage, send));
+    for (int shared : way.shared()) {
+      taken.put(shared, end);
+    }
+    settle(queue, transfers.number(stage, heads[queue]), begin, end);
+    ready[readyCount++] = queue;
     return true;
   }
 
@@ -205,8 +263,9 @@ public final class Simulator {
     firstWaiting[number] = -1;
   }
 
-  private Link link(int from, int to) {
-    return costs.link(from, to);
+  private Way way(int from, int to) {
+    return ways.get(from)
+        .computeIfAbsent(to, _ -> new Way(costs.link(from, to), costs.shared(from, to)));
   }
 
   private long bytes(int stage, Step.Send send) {
