@@ -81,6 +81,7 @@ final class ExplainCommand implements Callable<Integer> {
       var stages = StagesExplained.of(ConfigOptions.read(spec.commandLine()));
       stages.json(tree.putArray("stages"));
       text = stages.text() + text;
+      stages.remarks().forEach(remark -> System.err.println("note: " + remark));
     }
     System.out.print(format == EvalCommand.Format.JSON ? tree + "\n" : text);
     System.out.flush();

@@ -3,6 +3,7 @@ package dev.weft.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.program.Action;
@@ -27,6 +28,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -311,10 +313,13 @@ final class SimulateCommand implements Callable<Integer> {
           .put("taken", candidate == choice.taken());
     }
     choice.remark().ifPresent(remark -> tree.put("remark", remark));
+    // The same actions stand on every stage.
+    var names = new HashMap<Action, TextNode>();
     ArrayNode order = tree.putArray("order");
     for (List<Action> actions : found.order()) {
       ArrayNode stage = order.addArray();
-      actions.forEach(action -> stage.add(action.toString()));
+      actions.forEach(
+          action -> stage.add(names.computeIfAbsent(action, a -> TextNode.valueOf(a.toString()))));
     }
     return tree;
   }

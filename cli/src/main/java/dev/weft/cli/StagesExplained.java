@@ -15,7 +15,7 @@ import java.util.Locale;
 import java.util.Set;
 
 /** Where a model is cut into stages, and what each gets. */
-record StagesExplained(PipelinePlan plan, List<Part> parts) {
+record StagesExplained(PipelinePlan plan, List<Part> parts, List<String> remarks) {
   /**
    * A piece.
    *
@@ -52,7 +52,7 @@ record StagesExplained(PipelinePlan plan, List<Part> parts) {
                   .mapToLong(type -> type.bytes())
                   .sum()));
     }
-    return new StagesExplained(cut.plan(), parts);
+    return new StagesExplained(cut.plan(), parts, cut.remarks());
   }
 
   void json(ArrayNode tree) {

@@ -8,11 +8,13 @@ import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.run.RunDirectory;
 import dev.weft.runtime.trainer.Generator;
 import dev.weft.runtime.trainer.Models;
+import dev.weft.runtime.trainer.StagePieces;
 import dev.weft.runtime.trainer.TrainConfig;
 import dev.weft.runtime.trainer.Trainer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -95,7 +97,10 @@ final class TrainCommand implements Callable<Integer> {
 
   private TrainConfig config() {
     if (resume == null) {
-      TrainConfig config = ConfigOptions.read(spec.commandLine()).resolved();
+      TrainConfig asked = ConfigOptions.read(spec.commandLine());
+      Optional<StagePieces> cut = asked.foundCut();
+      cut.ifPresent(pieces -> pieces.remarks().forEach(r -> System.err.println("note: " + r)));
+      TrainConfig config = asked.resolved(cut);
       RunDirectory.unusedName(Runs.DIRECTORY, config.name());
       return config;
     }

@@ -19,4 +19,10 @@ record EagerOneForwardOneBackward() implements Schedule {
   public List<Action> stage(Setting setting, int stage) {
     return OneForwardOneBackward.pairs(setting.microBatches(), 2 * (setting.stages() - stage) - 1);
   }
+
+  /** Where forwards take long, those that are ahead hold up backwards that others wait for. */
+  @Override
+  public List<Rival> rivals(Setting setting) {
+    return List.of(new Rival("1f1b", new OneForwardOneBackward().order(setting), true));
+  }
 }

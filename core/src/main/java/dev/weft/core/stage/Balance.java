@@ -33,6 +33,16 @@ public final class Balance {
       return loads.stream().mapToDouble(Load::time).max().orElse(0);
     }
 
+    /** Whether every piece has the memory that it needs. */
+    public boolean fits(Memory memory) {
+      for (int piece = 0; piece < loads.size(); piece++) {
+        if (excess(memory, piece, loads.get(piece)) > 0) {
+          return false;
+        }
+      }
+      return true;
+    }
+
     /** The bytes of all values that go from piece to piece. */
     public long received() {
       return loads.stream().mapToLong(Load::received).sum();
@@ -48,7 +58,14 @@ public final class Balance {
     long limit(int piece);
   }
 
-  private static final Memory ENDLESS =
+  /** What counts of a piece when pieces shall be equally fast: at least the time of its load. */
+  @FunctionalInterface
+  public interface Pace {
+    double of(int piece, Load load);
+  }
+
+  /** Everything fits. */
+  public static final Memory ENDLESS =
       new Memory() {
         @Override
         public long needed(int piece, Load load) {
@@ -88,34 +105,67 @@ public final class Balance {
    *     that fails by least, by how much, and what would make it fit
    */
   public Cut cut(int pieces, Memory memory) {
+    return cut(pieces, memory, (_, load) -> load.time(), 1);
+  }
+
+  /**
+   * Of the cuts whose pieces fit their memory and whose slowest piece is at most so many times as
+   * slow as that of the best, the one that sends least, and of these the one of the evenest pieces.
+   *
+   * @param slack at least 1
+   * @throws UserException as {@link #cut(int, Memory)}
+   */
+  public Cut cut(int pieces, Memory memory, Pace pace, double slack) {
     checkCount(pieces);
     // Runs whose nodes take longer than some cut are in no better one. A cut that does not fit its
     // memory bounds nothing: then what is found is the best only if it keeps to the bound itself.
-    double bound = evenly(pieces).slowest() * SLACK;
-    List<List<Load>> runs = runs(bound);
+    double bound = slowest(evenly(pieces), pace) * SLACK;
+    List<List<Load>> runs = runs(bound * slack);
     Price fits = (piece, load) -> excess(memory, piece, load) <= 0 ? 0 : Double.POSITIVE_INFINITY;
     double whole = loads.of(0, loads.units()).time();
-    Cut fastest = fastest(runs, pieces, fits);
-    while ((fastest == null || fastest.slowest() > bound) && bound < whole) {
+    Cut fastest = fastest(runs, pieces, fits, pace);
+    while ((fastest == null || slowest(fastest, pace) > bound) && bound < whole) {
       bound *= 4;
-      runs = runs(bound);
-      fastest = fastest(runs, pieces, fits);
+      runs = runs(bound * slack);
+      fastest = fastest(runs, pieces, fits, pace);
     }
     if (fastest == null) {
       throw misfit(runs(Double.POSITIVE_INFINITY), pieces, memory);
     }
-    double limit = fastest.slowest() * SLACK;
+    double limit = slowest(fastest, pace) * slack * SLACK;
     Cut least =
         best(
             runs,
             pieces,
             (piece, load) ->
-                load.time() > limit
+                pace.of(piece, load) > limit
                     ? Double.POSITIVE_INFINITY
                     : fits.of(piece, load) + load.received(),
             Double::sum,
-            (_, load) -> load.time() * load.time());
+            (piece, load) -> pace.of(piece, load) * pace.of(piece, load));
     return least == null ? fastest : least;
+  }
+
+  /**
+   * A cut that is given, and what its pieces take.
+   *
+   * @param starts the first unit of each piece
+   */
+  public Cut at(List<Integer> starts) {
+    var taken = new ArrayList<Load>();
+    for (int piece = 0; piece < starts.size(); piece++) {
+      int end = piece + 1 < starts.size() ? starts.get(piece + 1) : loads.units();
+      taken.add(loads.of(starts.get(piece), end));
+    }
+    return new Cut(starts, taken);
+  }
+
+  private static double slowest(Cut cut, Pace pace) {
+    double slowest = 0;
+    for (int piece = 0; piece < cut.loads().size(); piece++) {
+      slowest = Math.max(slowest, pace.of(piece, cut.loads().get(piece)));
+    }
+    return slowest;
   }
 
   private List<List<Load>> runs(double longest) {
@@ -126,9 +176,13 @@ public final class Balance {
     return runs;
   }
 
-  private static @Nullable Cut fastest(List<List<Load>> runs, int pieces, Price fits) {
+  private static @Nullable Cut fastest(List<List<Load>> runs, int pieces, Price fits, Pace pace) {
     return best(
-        runs, pieces, (piece, load) -> fits.of(piece, load) + load.time(), Math::max, (_, _) -> 0);
+        runs,
+        pieces,
+        (piece, load) -> fits.of(piece, load) + pace.of(piece, load),
+        Math::max,
+        (_, _) -> 0);
   }
 
   private void checkCount(int pieces) {
@@ -221,7 +275,7 @@ public final class Balance {
       List<List<Load>> runs, int pieces, Price price, Fold fold, Price tie) {
     int units = runs.size();
     if (units == 0) {
-      return new Cut(List.of(0), List.of(new Load(0, 0, 0, 0)));
+      return new Cut(List.of(0), List.of(new Load(0, 0, 0, 0, 0)));
     }
     double[] prices = filled(units + 1);
     double[] ties = filled(units + 1);

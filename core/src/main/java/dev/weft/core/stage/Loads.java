@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +29,7 @@ final class Loads {
   private final Map<Node, Integer> place = new IdentityHashMap<>();
   private final List<Node> unitNodes = new ArrayList<>();
   private final double[] unitTimes;
+  private final double[] unitForwards;
   private final long[] unitKept;
 
   /** Of each node the unit that it goes with: itself, or the last unit that it follows from. */
@@ -40,6 +42,7 @@ final class Loads {
   private final Map<Integer, List<Value>> returned = new HashMap<>();
 
   private final Map<Graph, Double> bodyTimes = new IdentityHashMap<>();
+  private final Map<Graph, Double> bodyForwards = new IdentityHashMap<>();
   private final Map<Graph, Long> bodyKept = new IdentityHashMap<>();
 
   Loads(Cutting cutting, CutCosts costs) {
@@ -63,15 +66,18 @@ final class Loads {
       nodeOf.put(split.segments().getOrDefault(node, new Unit(node, 0)), node);
     }
     unitTimes = new double[units.size()];
+    unitForwards = new double[units.size()];
     unitKept = new long[units.size()];
     for (int i = 0; i < units.size(); i++) {
       Node node = Objects.requireNonNull(nodeOf.get(units.get(i)));
       unitNodes.add(node);
       home.put(node, i);
       unitTimes[i] = units.get(i).nodes().stream().mapToDouble(this::time).sum();
+      unitForwards[i] = units.get(i).nodes().stream().mapToDouble(this::forward).sum();
       unitKept[i] = units.get(i).nodes().stream().mapToLong(this::kept).sum();
       if (units.get(i).node().op() instanceof Repeat repeat) {
-        unitTimes[i] = bodyTime(repeat.body());
+        unitTimes[i] = body(repeat.body(), bodyTimes, costs::time);
+        unitForwards[i] = body(repeat.body(), bodyForwards, costs::forward);
         unitKept[i] = bodyKept(repeat.body());
       }
     }
@@ -102,16 +108,24 @@ final class Loads {
   }
 
   private double time(Node node) {
-    return node.op() instanceof Repeat repeat
-        ? repeat.count() * bodyTime(repeat.body())
-        : costs.time(node);
+    return of(node, bodyTimes, costs::time);
   }
 
-  private double bodyTime(Graph body) {
-    Double known = bodyTimes.get(body);
+  private double forward(Node node) {
+    return of(node, bodyForwards, costs::forward);
+  }
+
+  private static double of(Node node, Map<Graph, Double> bodies, ToDoubleFunction<Node> cost) {
+    return node.op() instanceof Repeat repeat
+        ? repeat.count() * body(repeat.body(), bodies, cost)
+        : cost.applyAsDouble(node);
+  }
+
+  private static double body(Graph body, Map<Graph, Double> bodies, ToDoubleFunction<Node> cost) {
+    Double known = bodies.get(body);
     if (known == null) {
-      known = body.nodes().stream().mapToDouble(this::time).sum();
-      bodyTimes.put(body, known);
+      known = body.nodes().stream().mapToDouble(node -> of(node, bodies, cost)).sum();
+      bodies.put(body, known);
     }
     return known;
   }
@@ -163,12 +177,14 @@ final class Loads {
     private final TreeSet<Value> needs = new TreeSet<>(Loads.this::compare);
     private final Map<Value, Rows> rows = new HashMap<>();
     private double time;
+    private double forward;
     private long kept;
     private long parameterBytes;
     private boolean changed;
     private double receiving;
     private long received;
     private double again;
+    private double forwardAgain;
 
     Run(int first) {
       this.first = first;
@@ -176,6 +192,7 @@ final class Loads {
 
     void add(int unit) {
       time += unitTimes[unit];
+      forward += unitForwards[unit];
       kept += unitKept[unit];
       unitNodes.get(unit).inputs().forEach(v -> read(v, null));
       returned.getOrDefault(unit, List.of()).forEach(v -> read(v, null));
@@ -202,6 +219,7 @@ final class Loads {
       if (local) {
         if (visited.add(producer)) {
           time += time(producer);
+          forward += forward(producer);
           known.addAll(producer.outputs());
           producer.inputs().forEach(v -> read(v, split.rows().get(producer)));
         }
@@ -226,6 +244,7 @@ final class Loads {
     private void settle() {
       Set<Node> repeated = placing.again(needs, known);
       again = repeated.stream().mapToDouble(Loads.this::time).sum();
+      forwardAgain = repeated.stream().mapToDouble(Loads.this::forward).sum();
       received = 0;
       receiving = 0;
       for (Value value : needs) {
@@ -237,7 +256,8 @@ final class Loads {
     }
 
     Load load() {
-      return new Load(time + again + receiving, received, parameterBytes, kept);
+      return new Load(
+          time + again + receiving, forward + forwardAgain, received, parameterBytes, kept);
     }
   }
 

@@ -106,10 +106,15 @@ final class PieceCosts implements CutCosts {
   @Override
   public double time(Node node) {
     String name = node.origin().forward();
-    double own = node.op() instanceof Shard ? 0 : seconds.applyAsDouble(node);
+    double own = forward(node);
     double all = forward.getOrDefault(name, 0.0);
     double later = backward.getOrDefault(name, 0.0);
     return own + (all > 0 ? later * own / all : later / nodes.getOrDefault(name, 1));
+  }
+
+  @Override
+  public double forward(Node node) {
+    return node.op() instanceof Shard ? 0 : seconds.applyAsDouble(node);
   }
 
   /** A value is received forward, its cotangent backward. */

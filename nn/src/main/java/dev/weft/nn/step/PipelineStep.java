@@ -114,7 +114,8 @@ public record PipelineStep(
     String loss = traced.graph().outputValues().get(0).name();
     String weight = traced.graph().outputValues().get(1).name();
     Cutting cutting = Cutting.of(traced);
-    List<Piece> pieces = cutting.at(plan.cut().starts(cutting, plan));
+    StageCut.Found cut = plan.cut().find(cutting, plan);
+    List<Piece> pieces = cutting.at(cut.starts());
     if (!plan.mesh().equals(Mesh.SINGLE)) {
       // One device's graph has lost its annotations.
       Traced annotated =
@@ -133,7 +134,7 @@ public record PipelineStep(
             ? Map.of()
             : ofPieces(ShardedStep.kept(graphs, plan.mesh(), plan.zero()), pieces, optimizer);
     List<List<Parameter>> held = held(pieces, plan);
-    var remarks = new LinkedHashSet<String>();
+    var remarks = new LinkedHashSet<>(cut.remarks());
     Program train;
     List<Map<String, StepEnds.Gradient>> gradients;
     if (graphs != null && isWhole) {
@@ -292,7 +293,7 @@ public record PipelineStep(
   }
 
   /** What a piece makes again, if the schedule has it do so. */
-  private static Recomputation recomputation(PipelinePlan plan, int piece) {
+  static Recomputation recomputation(PipelinePlan plan, int piece) {
     return plan.schedule().mayRecompute(setting(plan), piece)
         ? plan.recomputation().apply(piece)
         : new Recomputation.None();

@@ -11,7 +11,8 @@ import java.util.List;
 public interface StageCut {
   /** The slowest piece is as fast as can be by counts of operations and bytes. */
   StageCut COUNTED =
-      (cutting, plan) -> Balance.of(cutting, CutCosts.COUNTED).cut(plan.pieces()).starts();
+      (cutting, plan) ->
+          Found.of(Balance.of(cutting, CutCosts.COUNTED).cut(plan.pieces()).starts());
 
   /**
    * Right before named scopes.
@@ -33,15 +34,31 @@ public interface StageCut {
                     plan.pieces() - 1,
                     plan.pieces() == 2 ? "scope" : "scopes"));
       }
-      return cutting.before(scopes);
+      return Found.of(cutting.before(scopes));
     };
   }
 
   /**
    * Where pieces begin.
    *
-   * @return the first unit of each piece, for {@link Cutting#at}
+   * @param starts the first unit of each piece, for {@link Cutting#at}
+   * @param remarks what a user may want to know of it, a sentence each
+   */
+  record Found(List<Integer> starts, List<String> remarks) {
+    public Found {
+      starts = List.copyOf(starts);
+      remarks = List.copyOf(remarks);
+    }
+
+    static Found of(List<Integer> starts) {
+      return new Found(starts, List.of());
+    }
+  }
+
+  /**
+   * Decides where pieces begin.
+   *
    * @throws dev.weft.core.cluster.UserException if the model cannot be cut so
    */
-  List<Integer> starts(Cutting cutting, PipelinePlan plan);
+  Found find(Cutting cutting, PipelinePlan plan);
 }

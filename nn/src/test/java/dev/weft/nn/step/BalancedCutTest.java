@@ -48,7 +48,7 @@ final class BalancedCutTest {
   private static List<String> begins(
       ToDoubleFunction<Node> seconds, long memory, PipelinePlan plan) {
     Cutting cutting = cutting();
-    List<Integer> starts = new BalancedCut(seconds, 0, memory, 2).starts(cutting, plan);
+    List<Integer> starts = new BalancedCut(seconds, 0, memory, 2).find(cutting, plan).starts();
     return starts.stream().map(start -> cutting.units().get(start).name()).toList();
   }
 

@@ -4,6 +4,7 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.op.Shard;
 import dev.weft.core.stage.Cutting;
 import dev.weft.nn.step.PipelinePlan;
+import dev.weft.nn.step.StageCut;
 import dev.weft.nn.step.StepGraphs;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -12,8 +13,10 @@ import java.util.function.UnaryOperator;
  * Where a configuration's model is cut.
  *
  * @param starts the first unit of each piece
+ * @param remarks what a user may want to know of it, a sentence each
  */
-public record StagePieces(PipelinePlan plan, Cutting cutting, List<Integer> starts) {
+public record StagePieces(
+    PipelinePlan plan, Cutting cutting, List<Integer> starts, List<String> remarks) {
   /**
    * Traces and cuts as training does; nothing is allocated.
    *
@@ -26,7 +29,8 @@ public record StagePieces(PipelinePlan plan, Cutting cutting, List<Integer> star
         plan.mesh().size() == 1 ? Shard::erase : UnaryOperator.identity();
     Cutting cutting =
         Cutting.of(StepGraphs.forward(spec.model(), spec.data(), spec.parameterType(), prepared));
-    return new StagePieces(plan, cutting, plan.cut().starts(cutting, plan));
+    StageCut.Found found = plan.cut().find(cutting, plan);
+    return new StagePieces(plan, cutting, found.starts(), found.remarks());
   }
 
   /**

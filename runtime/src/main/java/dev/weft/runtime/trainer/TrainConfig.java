@@ -19,6 +19,7 @@ import java.io.File;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
@@ -345,6 +346,16 @@ public record TrainConfig(
    * is cut.
    */
   public TrainConfig resolved() {
+    return resolved(foundCut());
+  }
+
+  /** Where costs and memory cut the model; empty where there is one stage or the user says it. */
+  public Optional<StagePieces> foundCut() {
+    return cut.isEmpty() && stages > 1 ? Optional.of(StagePieces.of(this)) : Optional.empty();
+  }
+
+  /** The same with the cut that was found. */
+  public TrainConfig resolved(Optional<StagePieces> found) {
     ObjectNode tree = toTree();
     tree.put("threads", threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
     var files = tree.putArray("data");
@@ -354,9 +365,7 @@ public record TrainConfig(
         Arrays.stream(classpath.split(File.pathSeparator))
             .map(part -> part.isEmpty() ? part : absolute(part))
             .collect(Collectors.joining(File.pathSeparator)));
-    if (cut.isEmpty() && stages > 1) {
-      tree.put("cut", String.join(",", StagePieces.of(this).scopes()));
-    }
+    found.ifPresent(pieces -> tree.put("cut", String.join(",", pieces.scopes())));
     return with(tree, "the configuration");
   }
 
