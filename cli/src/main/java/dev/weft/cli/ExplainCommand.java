@@ -11,6 +11,7 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.op.GraphTextException;
 import dev.weft.core.overlap.CollectiveMatmul;
+import dev.weft.core.overlap.Level;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Explanation;
 import dev.weft.core.shard.MeshCheck;
@@ -19,9 +20,8 @@ import dev.weft.core.shard.Partitioner;
 import dev.weft.nn.step.MatmulLooping;
 import dev.weft.nn.step.ShardedStep;
 import dev.weft.nn.step.StepGraphs;
-import dev.weft.nn.step.SubPipelining;
-import dev.weft.runtime.trainer.Halves;
 import dev.weft.runtime.trainer.Loops;
+import dev.weft.nn.step.PipelineStep;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.IOException;
@@ -100,15 +100,27 @@ final class ExplainCommand implements Callable<Integer> {
             trained.optimizer(),
             trained.clip());
     ShardedStep whole = ShardedStep.of(graphs, devices, config.zero(), trained.microBatches());
-    SubPipelining.Chosen halves =
-        Halves.parse(config.subPipeline(), trained.threads()).choose(whole.passes(), devices);
-    halves.remark().ifPresent(remark -> System.err.println("note: " + remark));
-    ShardedStep cut = whole.inHalves(halves.level());
+    ShardedStep cut =
+        config.subPipeline().equals("0") ? whole : whole.inHalves(halves(config, trained));
     MatmulLooping.Chosen loops =
         Loops.parse(config.collectiveMatmul(), trained.threads())
             .choose(ShardedStep.graphs(cut.passes()), devices);
     loops.remark().ifPresent(remark -> System.err.println("note: " + remark));
     return (loops.loops() ? cut.looped() : cut).explanation();
+  }
+
+  /** The level of halves that the model would be trained at. */
+  private static Level halves(TrainConfig config, Session.Spec trained) {
+    PipelineStep step =
+        PipelineStep.of(
+            trained.model(),
+            trained.data(),
+            trained.parameterType(),
+            trained.optimizer(),
+            trained.clip(),
+            config.pipelinePlan());
+    step.remarks().forEach(remark -> System.err.println("note: " + remark));
+    return step.halves();
   }
 
   private Explanation ofFile(Path file, Mesh devices) {

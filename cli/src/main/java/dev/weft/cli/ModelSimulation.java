@@ -6,12 +6,14 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.Cluster;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.overlap.Level;
 import dev.weft.core.program.Timeline;
 import dev.weft.core.simulate.Simulation;
 import dev.weft.core.simulate.Simulator;
 import dev.weft.nn.step.Fitting;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.PipelineStep;
+import dev.weft.nn.step.SubPipelining;
 import dev.weft.nn.step.TrainingMemory;
 import dev.weft.runtime.trainer.Recompute;
 import dev.weft.runtime.trainer.Session;
@@ -40,22 +42,7 @@ record ModelSimulation(
     Session.Spec spec = Session.spec(config);
     PipelinePlan plan = config.pipelinePlan(cluster);
     long memory = cluster.device().memory().count();
-    PipelineStep step = step(spec, plan);
-    if (config.recompute().equals(Recompute.AUTO)) {
-      step =
-          Fitting.fitted(
-                  plan,
-                  step,
-                  TrainingMemory.ofStages(step),
-                  memory,
-                  kept ->
-                      Optional.of(step(spec, kept))
-                          .filter(
-                              s ->
-                                  TrainingMemory.misfit(TrainingMemory.ofStages(s), memory)
-                                      .isEmpty()))
-              .orElse(step);
-    }
+    PipelineStep step = fitted(config, spec, plan, memory);
     long[] needed = TrainingMemory.ofStages(step);
     var remarks = new ArrayList<>(step.remarks());
     Optional<String> misfit = TrainingMemory.misfit(needed, memory);
@@ -64,7 +51,41 @@ record ModelSimulation(
     }
     misfit.ifPresent(remarks::add);
     Simulation found = Simulator.simulate(step.train(), plan.costs());
+    if (step.halves() != Level.OFF) {
+      PipelineStep whole = fitted(config, spec, plan.withHalves(SubPipelining.OFF), memory);
+      double seconds = Simulator.simulate(whole.train(), plan.costs()).makespan();
+      remarks.add(gain(step.halves(), found.makespan(), seconds));
+    }
     return new ModelSimulation(config, plan, cluster, found, needed, List.copyOf(remarks));
+  }
+
+  /** The step with as much kept as the memory allows, if that is asked for. */
+  private static PipelineStep fitted(
+      TrainConfig config, Session.Spec spec, PipelinePlan plan, long memory) {
+    PipelineStep step = step(spec, plan);
+    if (!config.recompute().equals(Recompute.AUTO)) {
+      return step;
+    }
+    return Fitting.fitted(
+            plan,
+            step,
+            TrainingMemory.ofStages(step),
+            memory,
+            kept ->
+                Optional.of(step(spec, kept))
+                    .filter(
+                        s -> TrainingMemory.misfit(TrainingMemory.ofStages(s), memory).isEmpty()))
+        .orElse(step);
+  }
+
+  private static String gain(Level level, double halves, double whole) {
+    return String.format(
+        Locale.ROOT,
+        "with sub-pipeline %d (%s) a step takes %.4g s, without it %.4g s",
+        level.ordinal(),
+        level.meaning(),
+        halves,
+        whole);
   }
 
   private static PipelineStep step(Session.Spec spec, PipelinePlan plan) {

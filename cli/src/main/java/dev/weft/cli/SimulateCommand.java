@@ -145,6 +145,14 @@ final class SimulateCommand implements Callable<Integer> {
   @Option(names = "--zero", paramLabel = "N", description = "of the model: the stage of ZeRO")
   @Nullable Integer zero;
 
+  @Option(
+      names = "--sub-pipeline",
+      paramLabel = "LEVEL",
+      description =
+          "of the model: how far two halves of a device's rows stay apart, 0 to 3, or auto, the"
+              + " fastest on that cluster")
+  @Nullable String subPipeline;
+
   @Option(names = "--batch", paramLabel = "N", description = "of the model: sequences per step")
   @Nullable Integer batch;
 
@@ -174,11 +182,12 @@ final class SimulateCommand implements Callable<Integer> {
         || mesh != null
         || cut != null
         || zero != null
+        || subPipeline != null
         || batch != null
         || dtype != null) {
       throw new UserException(
-          "--cluster, --mesh, --cut, --zero, --batch and --dtype tell of a model: add --model, like"
-              + " --model gpt-6.7b");
+          "--cluster, --mesh, --cut, --zero, --sub-pipeline, --batch and --dtype tell of a model:"
+              + " add --model, like --model gpt-6.7b");
     }
     Schedule asked = Schedules.named(schedule);
     int parts = chunks == null ? asked.usualChunks() : chunks;
@@ -235,6 +244,9 @@ final class SimulateCommand implements Callable<Integer> {
     }
     if (zero != null) {
       changes.put("zero", zero);
+    }
+    if (subPipeline != null) {
+      changes.put("sub-pipeline", subPipeline);
     }
     if (batch != null) {
       changes.put("batch", batch);

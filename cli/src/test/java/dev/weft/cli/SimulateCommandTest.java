@@ -117,7 +117,9 @@ final class SimulateCommandTest {
             device.efficiency());
     Path file = directory.resolve("smaller.json");
     ClusterFile.write(
-        new Cluster("smaller", 1, 8, profile, a100.within(), a100.between()), "smaller", file);
+        new Cluster("smaller", 1, 8, profile, a100.within(), a100.between(), true),
+        "smaller",
+        file);
     return file;
   }
 

@@ -29,11 +29,12 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where the batch lies in the values of a graph, in repeats too: the dims that the factors of ops
- * link with the first dim of data. A dim of several factors belongs to the batch where that stands
- * outermost in it.
+ * link with the rows of what it takes. A dim of several factors belongs to the batch where that
+ * stands outermost in it.
  */
 final class Batch {
   private record Dim(Value value, int dim) {}
@@ -43,23 +44,32 @@ final class Batch {
   private final Dim seed;
   private final long rows;
 
-  private Batch(Dim seed) {
+  private Batch(Dim seed, long rows) {
     this.seed = seed;
-    this.rows = seed.value().type().size(seed.dim());
+    this.rows = rows;
   }
 
-  /** The batch of a graph; empty where no data has as many as two rows. */
-  static Optional<Batch> of(Graph graph) {
-    List<Value> data =
-        graph.inputs(Graph.Kind.DATA).stream().filter(v -> v.type().rank() > 0).toList();
-    if (data.isEmpty() || data.getFirst().type().size(0) < 2) {
-      return Optional.empty();
-    }
-    var batch = new Batch(new Dim(data.getFirst(), 0));
-    for (Value value : data) {
-      if (value.type().size(0) == batch.rows) {
-        batch.tie(data.getFirst(), 0, value, 0);
+  /**
+   * The batch of a graph, whole or of one device; empty where nothing that it takes has rows.
+   *
+   * @param rows where they lie in what the graph takes
+   */
+  static Optional<Batch> of(Graph graph, Rows rows) {
+    @Nullable Batch batch = null;
+    for (Value value : graph.inputs(Graph.Kind.DATA)) {
+      Rows.@Nullable Place place = rows.places().get(value.name());
+      if (place == null || value.type().size(place.dim()) % place.each() != 0) {
+        continue;
       }
+      long here = value.type().size(place.dim()) / place.each();
+      if (batch == null) {
+        batch = new Batch(new Dim(value, place.dim()), here);
+      } else if (here == batch.rows) {
+        batch.tie(batch.seed.value(), batch.seed.dim(), value, place.dim());
+      }
+    }
+    if (batch == null || batch.rows == 0) {
+      return Optional.empty();
     }
     batch.tie(graph);
     return Optional.of(batch);
@@ -96,6 +106,12 @@ final class Batch {
       }
     }
     return only;
+  }
+
+  /** Whether the value has rows, in whatever dims. */
+  boolean hasRows(Value value) {
+    return java.util.stream.IntStream.range(0, value.type().rank())
+        .anyMatch(dim -> isBatch(value, dim));
   }
 
   private boolean isBatch(Value value, int dim) {

@@ -39,6 +39,10 @@ final class Halved {
     return batch;
   }
 
+  Level level() {
+    return level;
+  }
+
   /** The factor along which a node is computed in halves. */
   Optional<String> factor(Node node) {
     return node.outputs().isEmpty()

@@ -25,7 +25,8 @@ import java.util.TreeMap;
 
 /**
  * What programs take on a cluster: every op by its operations or its bytes, the share of the limit
- * that its class reaches at that size, and every collective on a ring of its group's devices.
+ * that its class reaches at that size, and every collective on a ring of its group's devices,
+ * beside computing where the cluster has it so.
  *
  * @param stageDevices devices of every stage; stages lie one behind the other
  */
@@ -53,7 +54,10 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
 
   @Override
   public Duration fragment(StageProgram stage, Fragment fragment) {
-    Duration nodes = graph(fragment.graph(), stage);
+    Duration nodes =
+        cluster.overlaps() && sends(fragment.graph())
+            ? Exposure.of(fragment.graph(), stage.mesh(), this, stage.stage() * stageDevices)
+            : graph(fragment.graph(), stage);
     return new Duration(nodes.time() + copies(fragment.graph()), nodes.communication());
   }
 
@@ -85,6 +89,14 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
       }
     }
     return time;
+  }
+
+  private static boolean sends(Graph graph) {
+    return graph.nodes().stream()
+        .anyMatch(
+            node ->
+                node.op() instanceof Collective
+                    || node.op().bodies().stream().anyMatch(ClusterCosts::sends));
   }
 
   private Duration graph(Graph graph, StageProgram stage) {

@@ -28,21 +28,24 @@ public final class Exposure {
 
   private final ClusterCosts costs;
   private final Mesh mesh;
+  private final int base;
   private final List<Postponing.Call<Step>> calls = new ArrayList<>();
   private final Map<Step, Postponing.Call<Step>> callOf = new IdentityHashMap<>();
 
-  private Exposure(ClusterCosts costs, Mesh mesh) {
+  private Exposure(ClusterCosts costs, Mesh mesh, int base) {
     this.costs = costs;
     this.mesh = mesh;
+    this.base = base;
   }
 
   /**
    * The time of one run, and what of it is spent waiting for collectives.
    *
    * @param graph local, its collectives for the devices of the mesh
+   * @param base the number of the mesh's first device in the cluster
    */
-  public static CostModel.Duration of(Graph graph, Mesh mesh, ClusterCosts costs) {
-    var exposure = new Exposure(costs, mesh);
+  public static CostModel.Duration of(Graph graph, Mesh mesh, ClusterCosts costs, int base) {
+    var exposure = new Exposure(costs, mesh, base);
     exposure.unroll(Hoisting.apply(graph), new HashMap<>());
     return exposure.run();
   }
@@ -89,7 +92,7 @@ public final class Exposure {
       boolean collective = node.op() instanceof Collective;
       double seconds =
           node.op() instanceof Collective op
-              ? costs.collective(op, node, mesh, 0)
+              ? costs.collective(op, node, mesh, base)
               : costs.seconds(node);
       if (!collective && seconds == 0) {
         node.outputs().forEach(value -> makers.put(value, reads));

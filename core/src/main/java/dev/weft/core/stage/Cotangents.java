@@ -4,6 +4,7 @@ import dev.weft.core.grad.Autodiff;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Value;
+import dev.weft.core.overlap.Rows;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -70,6 +71,24 @@ public record Cotangents(String loss, Map<String, List<Integer>> consumers) {
   /** The pieces that send back a derivative by a value. */
   public List<Integer> of(String value) {
     return consumers.getOrDefault(value, List.of());
+  }
+
+  /**
+   * Where rows lie in what pieces exchange, forward and backward.
+   *
+   * @param data where they lie in what the model is fed
+   */
+  public Rows rows(List<Piece> pieces, Rows data) {
+    Rows rows = data;
+    for (Piece piece : pieces) {
+      rows = rows.through(piece.forward());
+    }
+    for (Map.Entry<String, List<Integer>> sent : consumers.entrySet()) {
+      for (int piece : sent.getValue()) {
+        rows = rows.alike(name(sent.getKey(), piece), sent.getKey());
+      }
+    }
+    return rows;
   }
 
   /** The name of the derivative by a value that a piece sends back. */

@@ -92,6 +92,12 @@ record Differentiated(
     return partitioned(program(piece, cotangents, mesh, true), mesh, known, partitions);
   }
 
+  /** With another graph of the same inputs and outputs. */
+  Differentiated with(Graph other) {
+    return new Differentiated(
+        number, mesh, other, forwardInputs, forwardOutputs, derivatives, held);
+  }
+
   private static Held whole(Value value) {
     return new Held(value.type(), Layout.whole(value.type().rank()));
   }

@@ -7,6 +7,9 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Role;
 import dev.weft.core.graph.Value;
+import dev.weft.core.overlap.Level;
+import dev.weft.core.overlap.Rows;
+import dev.weft.core.overlap.SubPipeline;
 import dev.weft.core.program.PieceGraphs;
 import dev.weft.core.program.Work;
 import java.util.ArrayList;
@@ -16,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
 
@@ -25,14 +29,16 @@ import java.util.function.ToDoubleFunction;
  */
 public final class Fragments {
   private final Differentiated piece;
+  private final List<String> remarks;
   private final Graph whole;
   private final Parts parts;
 
   /** What the forward has: the piece's inputs without derivatives and accumulators. */
   private final Set<Value> given;
 
-  private Fragments(Differentiated piece) {
+  private Fragments(Differentiated piece, List<String> remarks) {
     this.piece = piece;
+    this.remarks = remarks;
     Parts found = Parts.of(piece.graph(), piece);
     Set<Value> shared = new HashSet<>(found.residuals());
     piece.graph().outputValues().forEach(shared::remove);
@@ -102,7 +108,8 @@ public final class Fragments {
     var all = new ArrayList<Fragments>();
     for (Piece piece : pieces) {
       var fragments =
-          new Fragments(Differentiated.of(piece, cotangents, mesh, known, accumulate, partitions));
+          new Fragments(
+              Differentiated.of(piece, cotangents, mesh, known, accumulate, partitions), List.of());
       for (String name : piece.sent()) {
         PieceGraphs.Held held = fragments.held().get(name);
         if (held != null) {
@@ -112,6 +119,29 @@ public final class Fragments {
       all.add(fragments);
     }
     return all;
+  }
+
+  /**
+   * The same with rows in two halves, one computing while what the other needs is sent.
+   *
+   * @param rows where they lie in what pieces exchange, see {@link Cotangents#rows}
+   * @throws dev.weft.core.cluster.UserException if a device has but one row
+   */
+  public Fragments inHalves(Level level, Rows rows) {
+    SubPipeline.Cut cut = SubPipeline.cut(piece.graph(), level, rows);
+    return cut.graph() == piece.graph()
+        ? this
+        : new Fragments(piece.with(cut.graph()), cut.remarks());
+  }
+
+  /** What is sent whole though the rest is sent in halves, a sentence. */
+  public List<String> remarks() {
+    return remarks;
+  }
+
+  /** How many rows of a micro-batch a device has; empty where the piece takes nothing with rows. */
+  public OptionalLong rows(Rows rows) {
+    return SubPipeline.rows(piece.graph(), rows);
   }
 
   /** How what goes in and comes out lies on the mesh, by name. */

@@ -41,7 +41,7 @@ class SubPipelineTest {
     RandomPrograms.Case made = RandomPrograms.make(seed, steps);
     Graph program = asData(made.graph(), seed);
     Partitioned whole = Partitioner.partition(program, made.mesh());
-    Graph halves = SubPipeline.cut(whole.graph(), level);
+    Graph halves = SubPipeline.everywhere(whole.graph(), level, Rows.of(program));
     long more = nodes(halves) - nodes(whole.graph());
     Statistics.collect(level, more == 0 ? "as it was" : "in halves");
     assertEquals(whole.graph().inputs(), halves.inputs());

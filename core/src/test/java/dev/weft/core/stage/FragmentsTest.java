@@ -3,6 +3,8 @@ package dev.weft.core.stage;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.overlap.Level;
+import dev.weft.core.overlap.Rows;
 import dev.weft.core.program.PieceGraphs;
 import dev.weft.core.trace.Traced;
 import java.util.ArrayList;
@@ -12,6 +14,7 @@ import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Tag;
+import net.jqwik.api.statistics.Statistics;
 
 /** What runs in pieces comes to what one device computes. */
 class FragmentsTest {
@@ -55,7 +58,7 @@ class FragmentsTest {
         PieceRun.pieces(model, graphs, data, accumulate && random.nextBoolean()));
   }
 
-  @Property(tries = 20)
+  @Property(tries = 30)
   void onMeshesToo(@ForAll long seed) {
     checkOnMesh(seed);
   }
@@ -74,8 +77,12 @@ class FragmentsTest {
     Mesh mesh = Mesh.parse(List.of("data=2", "model=2", "data=2,model=2").get(random.nextInt(3)));
     int batches = 1 + random.nextInt(2);
     boolean accumulate = batches > 1 || random.nextBoolean();
+    Level level = Level.values()[random.nextInt(4)];
+    Rows rows = Cotangents.of(pieces, loss).rows(pieces, Rows.of(model.graph()));
     var graphs = new ArrayList<PieceGraphs>();
-    for (Fragments fragments : Fragments.all(pieces, loss, mesh, Map.of(), accumulate)) {
+    for (Fragments whole : Fragments.all(pieces, loss, mesh, Map.of(), accumulate)) {
+      Fragments fragments = whole.inHalves(level, rows);
+      Statistics.collect(level, fragments == whole ? "as it was" : "in halves");
       graphs.add(
           fragments.graphs(policy(random.nextInt(4)), random.nextBoolean(), n -> n.cost().flops()));
     }

@@ -95,7 +95,7 @@ public record BalancedCut(
     var shares = new ArrayList<Double>();
     for (int piece = 0; piece < plan.pieces(); piece++) {
       shares.add(
-          switch (PipelineStep.recomputation(plan, piece)) {
+          switch (plan.recomputationOf(piece)) {
             case Recomputation.None() -> 0.0;
             case Recomputation.Full(), Recomputation.Budget(_) -> 1.0;
             case Recomputation.Fraction(double kept) -> 1 - kept;

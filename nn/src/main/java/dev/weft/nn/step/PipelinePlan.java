@@ -4,6 +4,7 @@ import dev.weft.core.cluster.Mesh;
 import dev.weft.core.program.RecomputeTiming;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
+import dev.weft.core.schedule.Setting;
 import dev.weft.core.simulate.CostModel;
 import dev.weft.core.simulate.CountedCosts;
 import dev.weft.core.stage.Recomputation;
@@ -21,7 +22,7 @@ import java.util.function.IntFunction;
  * @param timing when recomputation begins
  * @param cut where the model is cut
  * @param costs by which another order is taken where the schedule's own would lose to it
- * @param halves how far the halves of a device's rows stay apart where a mesh has the whole model
+ * @param halves how far the halves of a device's rows stay apart
  * @param looping whether collectives are looped beside products
  */
 public record PipelinePlan(
@@ -106,6 +107,35 @@ public record PipelinePlan(
         cut,
         other,
         halves,
+        looping);
+  }
+
+  /** What a schedule has to order. */
+  public Setting setting() {
+    return Setting.of(stages, microBatches).withChunks(chunks);
+  }
+
+  /** What a piece makes again, if the schedule has it do so. */
+  public Recomputation recomputationOf(int piece) {
+    return schedule.mayRecompute(setting(), piece)
+        ? recomputation.apply(piece)
+        : new Recomputation.None();
+  }
+
+  /** The same with halves of rows apart as another rule says. */
+  public PipelinePlan withHalves(SubPipelining other) {
+    return new PipelinePlan(
+        stages,
+        chunks,
+        mesh,
+        zero,
+        microBatches,
+        schedule,
+        recomputation,
+        timing,
+        cut,
+        costs,
+        other,
         looping);
   }
 

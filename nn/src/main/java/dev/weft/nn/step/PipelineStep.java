@@ -4,11 +4,10 @@ import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
-import dev.weft.core.graph.Node;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Shard;
-import dev.weft.core.overlap.CollectiveMatmul;
+import dev.weft.core.overlap.Level;
 import dev.weft.core.program.Action;
 import dev.weft.core.program.Order;
 import dev.weft.core.program.PieceGraphs;
@@ -16,15 +15,9 @@ import dev.weft.core.program.Program;
 import dev.weft.core.program.ProgramVerifier;
 import dev.weft.core.program.Work;
 import dev.weft.core.schedule.Assembly;
-import dev.weft.core.schedule.Schedule;
-import dev.weft.core.schedule.Setting;
 import dev.weft.core.shard.MeshCheck;
-import dev.weft.core.simulate.Choice;
-import dev.weft.core.simulate.Simulator;
 import dev.weft.core.stage.Cutting;
-import dev.weft.core.stage.FoldedGradients;
 import dev.weft.core.stage.ForwardPiece;
-import dev.weft.core.stage.Fragments;
 import dev.weft.core.stage.Piece;
 import dev.weft.core.stage.Recomputation;
 import dev.weft.core.trace.Parameter;
@@ -32,14 +25,13 @@ import dev.weft.core.trace.Traced;
 import dev.weft.nn.optimizer.Optimizer;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.function.ToDoubleFunction;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -59,6 +51,7 @@ import org.jspecify.annotations.Nullable;
  * @param weight the name of the loss's weight
  * @param measures the names of what {@code evaluate} gives: loss, weight, then the model's measures
  * @param measureNames what the model calls these measures
+ * @param halves how far the halves of a device's rows stay apart
  * @param remarks what a user may want to know of how the step was spread, a sentence each
  */
 public record PipelineStep(
@@ -72,6 +65,7 @@ public record PipelineStep(
     String weight,
     List<String> measures,
     List<String> measureNames,
+    Level halves,
     List<String> remarks) {
   /** The norm of the mean gradient. */
   public static final String NORM = "norm";
@@ -107,15 +101,15 @@ public record PipelineStep(
       Optimizer optimizer,
       double clip,
       PipelinePlan plan) {
-    plan.schedule().require(setting(plan));
+    plan.schedule().require(plan.setting());
     UnaryOperator<Graph> prepared =
         plan.mesh().size() == 1 ? Shard::erase : UnaryOperator.identity();
     Traced traced = StepGraphs.forward(model, data, dtype, prepared);
     String loss = traced.graph().outputValues().get(0).name();
     String weight = traced.graph().outputValues().get(1).name();
     Cutting cutting = Cutting.of(traced);
-    StageCut.Found cut = plan.cut().find(cutting, plan);
-    List<Piece> pieces = cutting.at(cut.starts());
+    StageCut.Found found = plan.cut().find(cutting, plan);
+    List<Piece> pieces = cutting.at(found.starts());
     if (!plan.mesh().equals(Mesh.SINGLE)) {
       // One device's graph has lost its annotations.
       Traced annotated =
@@ -134,15 +128,39 @@ public record PipelineStep(
             ? Map.of()
             : ofPieces(ShardedStep.kept(graphs, plan.mesh(), plan.zero()), pieces, optimizer);
     List<List<Parameter>> held = held(pieces, plan);
-    var remarks = new LinkedHashSet<>(cut.remarks());
+    var remarks = new LinkedHashSet<>(found.remarks());
     Program train;
     List<Map<String, StepEnds.Gradient>> gradients;
+    Level level = Level.OFF;
     if (graphs != null && isWhole) {
-      WholeModel whole = whole(graphs, plan, kept, remarks);
+      WholeModel whole;
+      if (plan.mesh().size() == 1) {
+        whole = WholeModel.alone(graphs, plan.mesh(), plan.microBatches());
+      } else {
+        List<ShardedStep.Pass> uncut =
+            ShardedStep.passes(graphs, plan.mesh(), plan.zero(), plan.microBatches(), kept);
+        Function<List<ShardedStep.Pass>, WholeModel> of =
+            passes -> WholeModel.of(graphs, plan.mesh(), passes);
+        level =
+            chosen(
+                plan,
+                ShardedStep.candidates(uncut, at -> of.apply(at).train(loss, weight)),
+                remarks);
+        List<ShardedStep.Pass> cut = ShardedStep.inHalves(uncut, level);
+        MatmulLooping.Chosen loops = plan.looping().choose(ShardedStep.graphs(cut), plan.mesh());
+        loops.remark().ifPresent(remarks::add);
+        List<ShardedStep.Pass> passes = loops.loops() ? ShardedStep.looped(cut) : cut;
+        passes.forEach(pass -> remarks.addAll(pass.half().partitioned().remarks()));
+        whole = of.apply(passes);
+      }
       train = whole.train(loss, weight);
       gradients = List.of(whole.gradients());
     } else {
-      Assembly assembly = train(pieces, loss, plan, kept, data.keySet(), remarks);
+      CutModel cut = CutModel.of(traced.graph(), data.keySet(), pieces, loss, plan, kept);
+      if (plan.mesh().size() > 1) {
+        level = chosen(plan, cut.candidates(), remarks);
+      }
+      Assembly assembly = cut.at(level, remarks);
       train = assembly.program("train");
       gradients = gradients(train, assembly, held, kept);
     }
@@ -160,57 +178,20 @@ public record PipelineStep(
         weight,
         evaluation.traced().graph().outputValues().stream().map(Value::name).toList(),
         evaluation.measures(),
+        level,
         List.copyOf(remarks));
   }
 
   /** Whether forward and backward can run as one: nothing is cut, nothing made again. */
   private static boolean isWhole(PipelinePlan plan) {
-    return plan.pieces() == 1 && recomputation(plan, 0) instanceof Recomputation.None;
+    return plan.pieces() == 1 && plan.recomputationOf(0) instanceof Recomputation.None;
   }
 
-  private static WholeModel whole(
-      StepGraphs graphs, PipelinePlan plan, Map<String, Layout> kept, Set<String> remarks) {
-    if (plan.mesh().size() == 1) {
-      return WholeModel.alone(graphs, plan.mesh(), plan.microBatches());
-    }
-    List<ShardedStep.Pass> uncut =
-        ShardedStep.passes(graphs, plan.mesh(), plan.zero(), plan.microBatches(), kept);
-    SubPipelining.Chosen halves = plan.halves().choose(uncut, plan.mesh());
-    List<ShardedStep.Pass> cut = ShardedStep.inHalves(uncut, halves.level());
-    MatmulLooping.Chosen loops = plan.looping().choose(ShardedStep.graphs(cut), plan.mesh());
-    List<ShardedStep.Pass> passes = loops.loops() ? ShardedStep.looped(cut) : cut;
-    loops.remark().ifPresent(remarks::add);
-    halves.remark().ifPresent(remarks::add);
-    passes.forEach(pass -> remarks.addAll(pass.half().partitioned().remarks()));
-    return WholeModel.of(graphs, plan.mesh(), passes);
-  }
-
-  private static Assembly train(
-      List<Piece> pieces,
-      String loss,
-      PipelinePlan plan,
-      Map<String, Layout> kept,
-      Set<String> data,
-      Set<String> remarks) {
-    Set<String> shared = shared(pieces, plan);
-    boolean adds = plan.microBatches() > 1 || !shared.isEmpty();
-    Map<String, Layout> layouts = adds ? between(kept, shared, plan) : kept;
-    List<Fragments> fragments = Fragments.all(pieces, loss, plan.mesh(), layouts, adds);
-    List<Fragments> firsts =
-        adds ? Fragments.all(pieces, loss, plan.mesh(), layouts, false) : List.of();
-    List<PieceGraphs> graphs = graphs(fragments, firsts, plan);
-    if (plan.mesh().size() > 1 && adds) {
-      graphs.replaceAll(piece -> FoldedGradients.of(piece, kept));
-    }
-    if (plan.mesh().size() > 1) {
-      List<Graph> all = graphs.stream().flatMap(piece -> piece.graphs().values().stream()).toList();
-      MatmulLooping.Chosen loops = plan.looping().choose(all, plan.mesh());
-      loops.remark().ifPresent(remarks::add);
-      if (loops.loops()) {
-        graphs.replaceAll(piece -> piece.map(CollectiveMatmul::apply));
-      }
-    }
-    return Assembly.of(graphs, order(graphs, plan, data, remarks), data);
+  private static Level chosen(
+      PipelinePlan plan, SubPipelining.Candidates candidates, Set<String> remarks) {
+    SubPipelining.Chosen chosen = plan.halves().choose(candidates);
+    chosen.remark().ifPresent(remarks::add);
+    return chosen.level();
   }
 
   /** Where stages leave the gradients of what they hold: in accumulators, added up or folded. */
@@ -254,122 +235,6 @@ public record PipelineStep(
       }
     }
     return all;
-  }
-
-  /** The parameters that several pieces of one stage read, by key. */
-  private static Set<String> shared(List<Piece> pieces, PipelinePlan plan) {
-    Set<List<Object>> read = new HashSet<>();
-    Set<String> shared = new HashSet<>();
-    for (Piece piece : pieces) {
-      for (Parameter parameter : piece.parameters()) {
-        if (!read.add(List.of(plan.stageOf(piece.number()), parameter.key()))) {
-          shared.add(parameter.key());
-        }
-      }
-    }
-    return shared;
-  }
-
-  /**
-   * How gradients lie while they are added up: as parts of sums, unless ZeRO splits them, or pieces
-   * add onto one accumulator, which would make parts of different kinds.
-   */
-  private static Map<String, Layout> between(
-      Map<String, Layout> kept, Set<String> shared, PipelinePlan plan) {
-    Map<String, Layout> layouts = new HashMap<>(kept);
-    if (plan.zero() < 2) {
-      layouts
-          .keySet()
-          .removeIf(
-              name ->
-                  name.endsWith(".sum")
-                      && !shared.contains(name.substring(0, name.length() - ".sum".length())));
-    }
-    return layouts;
-  }
-
-  private static Setting setting(PipelinePlan plan) {
-    return Setting.of(plan.stages(), plan.microBatches()).withChunks(plan.chunks());
-  }
-
-  /** What a piece makes again, if the schedule has it do so. */
-  static Recomputation recomputation(PipelinePlan plan, int piece) {
-    return plan.schedule().mayRecompute(setting(plan), piece)
-        ? plan.recomputation().apply(piece)
-        : new Recomputation.None();
-  }
-
-  private static List<PieceGraphs> graphs(
-      List<Fragments> fragments, List<Fragments> firsts, PipelinePlan plan) {
-    boolean split =
-        plan.schedule().order(setting(plan)).stages().stream()
-            .flatMap(List::stream)
-            .anyMatch(action -> action.work() == Work.INPUT_GRADIENT);
-    var graphs = new ArrayList<PieceGraphs>();
-    for (int piece = 0; piece < fragments.size(); piece++) {
-      Recomputation recomputation = recomputation(plan, piece);
-      ToDoubleFunction<Node> cost = node -> node.cost().flops() + node.cost().bytes();
-      PieceGraphs own = fragments.get(piece).graphs(recomputation, split, cost);
-      graphs.add(
-          firsts.isEmpty()
-              ? own
-              : withFirst(own, firsts.get(piece).graphs(recomputation, split, cost)));
-    }
-    return graphs;
-  }
-
-  /**
-   * The graphs with those that write gradients rather than add them, as far as these read nothing
-   * else.
-   */
-  private static PieceGraphs withFirst(PieceGraphs adding, PieceGraphs writing) {
-    Map<Work, Graph> first = new HashMap<>();
-    adding
-        .graphs()
-        .forEach(
-            (work, graph) -> {
-              Graph other = writing.graphs().get(work);
-              if (other != null
-                  && !graph.inputs(Graph.Kind.ACCUMULATOR).isEmpty()
-                  && read(graph).containsAll(read(other))
-                  && other.outputs().size() == graph.outputs().size()) {
-                first.put(work, other);
-              }
-            });
-    return new PieceGraphs(adding.piece(), adding.mesh(), adding.graphs(), first, adding.held());
-  }
-
-  private static Set<String> read(Graph graph) {
-    var read = new HashSet<String>();
-    graph.inputValues().forEach(value -> read.add(value.toString()));
-    return read;
-  }
-
-  /** The schedule's order, or another, with a remark, where that would lose to it. */
-  private static Order order(
-      List<PieceGraphs> graphs, PipelinePlan plan, Set<String> data, Set<String> remarks) {
-    Set<Integer> recomputing = new HashSet<>();
-    for (PieceGraphs piece : graphs) {
-      if (piece.graphs().containsKey(Work.RECOMPUTE)) {
-        recomputing.add(piece.piece());
-      }
-    }
-    var setting =
-        new Setting(plan.stages(), plan.chunks(), plan.microBatches(), recomputing, plan.timing());
-    Schedule schedule = plan.schedule();
-    Order own = schedule.order(setting);
-    if (schedule.rivals(setting).isEmpty()) {
-      return own;
-    }
-    Choice choice =
-        Choice.of(
-            schedule,
-            setting,
-            order ->
-                Simulator.simulate(Assembly.of(graphs, order, data).program("train"), plan.costs())
-                    .makespan());
-    choice.comparison().ifPresent(remarks::add);
-    return choice.taken().order();
   }
 
   /** What each stage holds: a parameter that several of its pieces read only once. */

@@ -6,7 +6,9 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
 import dev.weft.core.overlap.CollectiveMatmul;
 import dev.weft.core.overlap.Level;
+import dev.weft.core.overlap.Rows;
 import dev.weft.core.overlap.SubPipeline;
+import dev.weft.core.program.Program;
 import dev.weft.core.shard.Explanation;
 import dev.weft.core.shard.MeshCheck;
 import dev.weft.core.shard.Partitioned;
@@ -19,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -51,7 +54,12 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
     }
 
     private Half inHalves(Level level) {
-      return new Half(program, SubPipeline.apply(partitioned, level));
+      return new Half(program, SubPipeline.apply(partitioned, level, rows()));
+    }
+
+    /** Where the rows of the batch lie in what the graph takes. */
+    Rows rows() {
+      return Rows.of(program);
     }
 
     private Half looped() {
@@ -128,6 +136,15 @@ public record ShardedStep(List<Pass> passes, Half norm, Half update, Half evalua
   /** Passes in halves. */
   public static List<Pass> inHalves(List<Pass> passes, Level level) {
     return passes.stream().map(p -> new Pass(p.half().inHalves(level), p.count())).toList();
+  }
+
+  /** Among what a level of halves is chosen. */
+  static SubPipelining.Candidates candidates(
+      List<Pass> passes, Function<List<Pass>, Program> program) {
+    Half first = passes.getFirst().half();
+    return new SubPipelining.Candidates(
+        SubPipeline.rows(first.partitioned().graph(), first.rows()).orElse(0),
+        level -> program.apply(inHalves(passes, level)));
   }
 
   /**

@@ -182,9 +182,9 @@ class CollectiveMatmulTest {
   private static CostModel.Duration duration(ShardedStep step, Mesh mesh) {
     var device = new DeviceProfile(Bytes.of(1L << 34), Map.of("f32", 4e12), 1e12, 1e-6, Map.of());
     var link = new Link(1e-6, 2e10);
-    var costs = new ClusterCosts(new Cluster("four", 1, 4, device, link, link), 4);
+    var costs = new ClusterCosts(new Cluster("four", 1, 4, device, link, link, true), 4);
     Graph graph = step.passes().getFirst().half().partitioned().graph();
     Graph run = Bucketing.apply(Hoisting.apply(Optimize.optimize(graph)), Bytes.of(4L << 20));
-    return Exposure.of(run, mesh, costs);
+    return Exposure.of(run, mesh, costs, 0);
   }
 }

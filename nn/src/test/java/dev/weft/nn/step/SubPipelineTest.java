@@ -232,14 +232,14 @@ class SubPipelineTest {
     ShardedStep plain = ShardedStep.of(graphs, mesh, 0, 1);
     var device = new DeviceProfile(Bytes.of(1L << 34), Map.of("f32", 4e12), 1e12, 1e-6, Map.of());
     var link = new Link(1e-6, 2e10);
-    var costs = new ClusterCosts(new Cluster("four", 1, 4, device, link, link), 4);
+    var costs = new ClusterCosts(new Cluster("four", 1, 4, device, link, link, true), 4);
     double[] exposed = new double[4];
     double[] time = new double[4];
     for (int number = 0; number <= 3; number++) {
       Graph graph =
           plain.inHalves(Level.values()[number]).passes().getFirst().half().partitioned().graph();
       Graph run = Bucketing.apply(Hoisting.apply(Optimize.optimize(graph)), Bytes.of(4L << 20));
-      CostModel.Duration duration = Exposure.of(run, mesh, costs);
+      CostModel.Duration duration = Exposure.of(run, mesh, costs, 0);
       exposed[number] = duration.communication();
       time[number] = duration.time();
     }

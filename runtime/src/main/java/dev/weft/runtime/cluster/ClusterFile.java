@@ -3,10 +3,12 @@ package dev.weft.runtime.cluster;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.Cluster;
 import dev.weft.core.cluster.Curve;
@@ -34,6 +36,8 @@ public final class ClusterFile {
   private static final List<String> PRESETS =
       List.of("p3.16xlarge", "p3.8xlarge", "p100-pcie", "tpu-v3", "a100", "h100");
 
+  private static final String OVERLAP = "collectives_overlap";
+
   private static final ObjectMapper JSON =
       JsonMapper.builder()
           .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -60,6 +64,7 @@ public final class ClusterFile {
       @JsonProperty("about") @Nullable String about,
       int hosts,
       int devicesPerHost,
+      boolean collectivesOverlap,
       Device device,
       Way within,
       Way between) {}
@@ -134,7 +139,7 @@ public final class ClusterFile {
 
   private static Cluster parse(String name, String text) {
     try {
-      Content content = JSON.readValue(text, Content.class);
+      Content content = JSON.treeToValue(complete(JSON.readTree(text)), Content.class);
       Map<String, Curve> efficiency = new TreeMap<>();
       content
           .device()
@@ -155,13 +160,22 @@ public final class ClusterFile {
               device.callSeconds(),
               efficiency),
           content.within().link(),
-          content.between().link());
+          content.between().link(),
+          content.collectivesOverlap());
     } catch (JsonProcessingException e) {
       throw new UserException(
           "the cluster '" + name + "' is no cluster's JSON: " + e.getOriginalMessage(), e);
     } catch (IllegalArgumentException e) {
       throw new UserException("the cluster '" + name + "': " + e.getMessage(), e);
     }
+  }
+
+  /** A cluster that does not say so is one whose devices do themselves what is sent. */
+  private static JsonNode complete(JsonNode tree) {
+    if (tree instanceof ObjectNode content && !content.has(OVERLAP)) {
+      content.put(OVERLAP, false);
+    }
+    return tree;
   }
 
   private static Curve.Point point(String name, String kind, List<Double> numbers) {
@@ -188,6 +202,7 @@ public final class ClusterFile {
             about,
             cluster.hosts(),
             cluster.devicesPerHost(),
+            cluster.overlaps(),
             new Device(
                 device.memory().count(),
                 new TreeMap<>(device.peaks()),

@@ -198,7 +198,8 @@ public final class ClusterProfiler {
         devices,
         new DeviceProfile(memory, peaks, memorySpeed, call, curves),
         link,
-        link);
+        link,
+        false);
   }
 
   /**

@@ -1,7 +1,6 @@
 package dev.weft.runtime.trainer;
 
 import dev.weft.core.cluster.Cluster;
-import dev.weft.core.cluster.Mesh;
 import dev.weft.runtime.cluster.ClusterFile;
 import java.util.Optional;
 
@@ -18,9 +17,10 @@ record Beside(Optional<Cluster> machine, String why) {
   /**
    * Of this machine.
    *
+   * @param devices all of them
    * @param threads cores that all devices together compute on
    */
-  static Beside of(Mesh mesh, int threads) {
+  static Beside of(int devices, int threads) {
     int cores = Runtime.getRuntime().availableProcessors();
     if (threads >= cores) {
       return new Beside(
@@ -29,7 +29,7 @@ record Beside(Optional<Cluster> machine, String why) {
               .formatted(cores));
     }
     return new Beside(
-        ClusterFile.measured().map(machine -> machine.withAtLeast(mesh.size())),
+        ClusterFile.measured().map(machine -> machine.withAtLeast(devices).overlapping()),
         "this machine is not measured, see weft cluster profile");
   }
 }

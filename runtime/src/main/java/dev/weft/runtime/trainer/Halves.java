@@ -1,37 +1,30 @@
 package dev.weft.runtime.trainer;
 
-import dev.weft.core.cluster.Cluster;
-import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.UserException;
-import dev.weft.core.graph.Graph;
 import dev.weft.core.overlap.Level;
 import dev.weft.core.simulate.ClusterCosts;
-import dev.weft.core.simulate.Exposure;
-import dev.weft.nn.step.ShardedStep;
+import dev.weft.core.simulate.Simulator;
 import dev.weft.nn.step.SubPipelining;
-import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 
 /** Reads what a user writes about sub-pipelines. */
-public final class Halves {
+final class Halves {
   /** What chooses the fastest level. */
   private static final String AUTO = "auto";
 
   private Halves() {}
 
   /**
-   * The rule for devices that are threads of this process.
+   * The level that a text stands for; empty for {@code auto}.
    *
-   * @param text a number from 0 to 3, or {@code auto}
-   * @param threads cores that all devices together compute on
-   * @throws UserException if the text is neither
+   * @throws UserException if it is neither a number from 0 to 3 nor {@code auto}
    */
-  public static SubPipelining parse(String text, int threads) {
+  static Optional<Level> level(String text) {
     if (text.equals(AUTO)) {
-      return (passes, mesh) -> embedded(passes, mesh, threads);
+      return Optional.empty();
     }
-    return SubPipelining.at(
+    return Optional.of(
         Level.of(text)
             .orElseThrow(
                 () ->
@@ -39,28 +32,56 @@ public final class Halves {
                         "sub-pipeline must be 0, 1, 2, 3 or auto, found '" + text + "'")));
   }
 
+  /**
+   * The rule for devices that are threads of this process.
+   *
+   * @param threads cores that all devices together compute on
+   * @param stageDevices of each stage
+   * @throws UserException if the text is no rule
+   */
+  static SubPipelining embedded(String text, int threads, int stages, int stageDevices) {
+    return level(text)
+        .map(SubPipelining::at)
+        .orElse(step -> embedded(step, threads, stages, stageDevices));
+  }
+
   private static SubPipelining.Chosen embedded(
-      List<ShardedStep.Pass> passes, Mesh mesh, int threads) {
-    Beside beside = Beside.of(mesh, threads);
+      SubPipelining.Candidates step, int threads, int stages, int stageDevices) {
+    Beside beside = Beside.of(stages * stageDevices, threads);
     return beside
         .machine()
-        .map(machine -> priced(passes, mesh, machine))
+        .map(machine -> priced(step, new ClusterCosts(machine, stageDevices)))
         .orElseGet(() -> chosen(Level.OFF, beside.why()));
   }
 
+  /**
+   * The rule for a cluster.
+   *
+   * @throws UserException if the text is no rule
+   */
+  static SubPipelining on(String text, ClusterCosts costs) {
+    return level(text).map(SubPipelining::at).orElse(step -> priced(step, costs));
+  }
+
   /** The fastest level by the costs of a cluster. */
-  static SubPipelining.Chosen priced(List<ShardedStep.Pass> passes, Mesh mesh, Cluster cluster) {
-    var costs = new ClusterCosts(cluster, mesh.size());
-    double whole = seconds(passes, mesh, costs);
+  static SubPipelining.Chosen priced(SubPipelining.Candidates step, ClusterCosts costs) {
+    if (!costs.cluster().overlaps()) {
+      return chosen(
+          Level.OFF,
+          "devices of %s do themselves what is sent: nothing could run beside it"
+              .formatted(costs.cluster().name()));
+    }
+    if (step.rows() < 2) {
+      return chosen(Level.OFF, "a device has no two rows of a micro-batch");
+    }
+    double whole = seconds(step, Level.OFF, costs);
     Level best = Level.OFF;
     double least = (1 - Beside.LEAST_GAIN) * whole;
-    if (passes.stream().allMatch(Halves::hasTwoRows)) {
-      for (Level level : Level.values()) {
-        double seconds = seconds(ShardedStep.inHalves(passes, level), mesh, costs);
-        if (seconds < least) {
-          best = level;
-          least = seconds;
-        }
+    for (Level level : Level.values()) {
+      double seconds = seconds(step, level, costs);
+      if (seconds < least) {
+        best = level;
+        least = seconds;
       }
     }
     return best == Level.OFF
@@ -71,23 +92,13 @@ public final class Halves {
                 Locale.ROOT,
                 "%s; by the costs of %s a step's micro-batches take %.3g s instead of %.3g s",
                 best.meaning(),
-                cluster.name(),
+                costs.cluster().name(),
                 least,
                 whole));
   }
 
-  private static boolean hasTwoRows(ShardedStep.Pass pass) {
-    return pass.half().partitioned().graph().inputs(Graph.Kind.DATA).stream()
-        .filter(value -> value.type().rank() > 0)
-        .allMatch(value -> value.type().size(0) >= 2);
-  }
-
-  private static double seconds(List<ShardedStep.Pass> passes, Mesh mesh, ClusterCosts costs) {
-    return passes.stream()
-        .mapToDouble(
-            pass ->
-                pass.count() * Exposure.of(pass.half().partitioned().graph(), mesh, costs).time())
-        .sum();
+  private static double seconds(SubPipelining.Candidates step, Level level, ClusterCosts costs) {
+    return Simulator.simulate(step.program().apply(level), costs).makespan();
   }
 
   private static SubPipelining.Chosen chosen(Level level, String why) {

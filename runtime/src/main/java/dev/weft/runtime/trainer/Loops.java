@@ -31,7 +31,7 @@ public final class Loops {
       case "looped" -> MatmulLooping.ON;
       case "auto" ->
           (graphs, mesh) -> {
-            Beside beside = Beside.of(mesh, threads);
+            Beside beside = Beside.of(mesh.size(), threads);
             return beside
                 .machine()
                 .map(machine -> priced(graphs, mesh, machine))
@@ -60,7 +60,7 @@ public final class Loops {
   }
 
   private static double seconds(List<Graph> graphs, Mesh mesh, ClusterCosts costs) {
-    return graphs.stream().mapToDouble(graph -> Exposure.of(graph, mesh, costs).time()).sum();
+    return graphs.stream().mapToDouble(graph -> Exposure.of(graph, mesh, costs, 0).time()).sum();
   }
 
   private static MatmulLooping.Chosen chosen(boolean loops, String why) {

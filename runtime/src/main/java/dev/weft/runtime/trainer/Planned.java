@@ -13,6 +13,7 @@ import dev.weft.core.stage.CutCosts;
 import dev.weft.nn.step.BalancedCut;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.StageCut;
+import dev.weft.nn.step.SubPipelining;
 import dev.weft.runtime.cluster.ClusterFile;
 import java.util.Optional;
 import java.util.function.ToDoubleFunction;
@@ -22,7 +23,7 @@ record Planned(TrainConfig config) {
   /** Over stages of this machine. */
   PipelinePlan here() {
     if (pieces() == 1) {
-      return plan(StageCut.COUNTED, new CountedCosts());
+      return plan(StageCut.COUNTED, new CountedCosts(), halvesHere());
     }
     Mesh mesh = mesh();
     int devices = config.stages() * mesh.size();
@@ -31,23 +32,25 @@ record Planned(TrainConfig config) {
     return measured.isPresent()
         ? by(
             ClusterCosts.of(measured.get().withAtLeast(devices), config.stages(), mesh.size()),
-            memory)
+            memory,
+            halvesHere())
         : plan(
-            cut(CutCosts.COUNTED::time, CutCosts.OPERATIONS_PER_BYTE, memory), new CountedCosts());
+            cut(CutCosts.COUNTED::time, CutCosts.OPERATIONS_PER_BYTE, memory),
+            new CountedCosts(),
+            halvesHere());
   }
 
   /** Over stages of a cluster. */
   PipelinePlan on(Cluster cluster) {
-    return by(
-        ClusterCosts.of(cluster, config.stages(), mesh().size()),
-        cluster.device().memory().count());
+    ClusterCosts costs = ClusterCosts.of(cluster, config.stages(), mesh().size());
+    return by(costs, cluster.device().memory().count(), Halves.on(config.subPipeline(), costs));
   }
 
-  private PipelinePlan by(ClusterCosts costs, long memory) {
+  private PipelinePlan by(ClusterCosts costs, long memory, SubPipelining halves) {
     // Devices of this process copy what they receive themselves; others compute meanwhile.
-    boolean copies = config.stages() > 1 && costs.cluster().name().equals(ClusterFile.LOCAL);
+    boolean copies = config.stages() > 1 && !costs.cluster().overlaps();
     double secondsPerByte = copies ? 1 / costs.link(0, 1).bytesPerSecond() : 0;
-    return plan(cut(costs::seconds, secondsPerByte, memory), costs);
+    return plan(cut(costs::seconds, secondsPerByte, memory), costs, halves);
   }
 
   private StageCut cut(ToDoubleFunction<Node> seconds, double secondsPerByte, long memory) {
@@ -81,12 +84,11 @@ record Planned(TrainConfig config) {
     return each;
   }
 
-  private PipelinePlan plan(StageCut cut, CostModel costs) {
-    if (pieces() > 1 && !config.subPipeline().equals("0")) {
-      throw new UserException(
-          "sub-pipeline %s is not there for schedule %s, which cuts the model into %d pieces: take another schedule, or sub-pipeline 0"
-              .formatted(config.subPipeline(), config.schedule(), pieces()));
-    }
+  private SubPipelining halvesHere() {
+    return Halves.embedded(config.subPipeline(), config.cores(), config.stages(), mesh().size());
+  }
+
+  private PipelinePlan plan(StageCut cut, CostModel costs, SubPipelining halves) {
     return new PipelinePlan(
         config.stages(),
         chunks(),
@@ -98,7 +100,7 @@ record Planned(TrainConfig config) {
         Recompute.timing(config.recomputeTiming()),
         cut,
         costs,
-        Halves.parse(config.subPipeline(), config.cores()),
+        halves,
         Loops.parse(config.collectiveMatmul(), config.cores()));
   }
 }

@@ -205,13 +205,10 @@ public record TrainConfig(
     if (bucket(bucketBytes).count() < 1) {
       throw new UserException("bucket-bytes must be at least 1, found " + bucketBytes);
     }
-    Halves.parse(subPipeline, threads);
-    if (!subPipeline.equals("0") && (stages > 1 || chunks > 1 || !recompute.equals("none"))) {
-      throw new UserException(
-          "sub-pipeline %s is not there for --stages, --chunks or --recompute yet: leave these out, or take sub-pipeline 0"
-              .formatted(subPipeline));
-    }
-    if (!subPipeline.equals("0") && devices <= 1 && mesh.isEmpty()) {
+    Halves.level(subPipeline);
+    int stageDevices =
+        mesh.isEmpty() ? (stages > 1 ? 1 : Math.max(1, devices)) : Mesh.parse(mesh).size();
+    if (!subPipeline.equals("0") && stageDevices == 1) {
       throw new UserException(
           "sub-pipeline %s hides what devices send one another: add a mesh like --mesh model=2"
               .formatted(subPipeline));

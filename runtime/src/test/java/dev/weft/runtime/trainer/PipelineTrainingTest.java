@@ -70,6 +70,10 @@ final class PipelineTrainingTest {
         "gpt | stages:2 recompute:auto device-memory:900KB",
         "gpt | stages:2 mesh:data=2",
         "gpt | stages:2 mesh:data=2 zero:3 recompute:full",
+        "gpt | stages:2 mesh:model=2 sub-pipeline:2 recompute:full",
+        "gpt | stages:2 mesh:model=2 sub-pipeline:3 schedule:zero-bubble",
+        "gpt | stages:2 mesh:data=2,model=2 sub-pipeline:1 micro-batches:2 zero:3 recompute:full",
+        "gpt | mesh:model=2 sub-pipeline:3 schedule:interleaved recompute:fraction=0.5",
         "moe | stages:4",
         "unet | stages:4",
         "resnet | stages:2",
@@ -97,6 +101,28 @@ final class PipelineTrainingTest {
         assertThrows(
             UserException.class, () -> Learner.open(config("gpt", "stages:2 device-memory:100KB")));
     assertTrue(mistake.getMessage().startsWith("stage 0 of 2 does not fit"), mistake.getMessage());
+  }
+
+  /** In f32, too, rows in halves come to what rows in one come to. */
+  @Test
+  void levelsAgree() {
+    String changes = "layers:2 stages:2 mesh:model=2 recompute:fraction=0.5 dtype:f32 sub-pipeline:";
+    Outcome whole = train(config("gpt", changes + 0));
+    for (int level = 1; level <= 3; level++) {
+      Outcome halves = train(config("gpt", changes + level));
+      assertArrayEquals(whole.losses, halves.losses, 1e-5 * whole.losses[0]);
+      whole.tensors.forEach(
+          (name, expected) -> assertArrayEquals(expected, halves.tensors.get(name), 1e-5, name));
+    }
+  }
+
+  @Test
+  void aDeviceWithOneRowIsRefused() {
+    UserException mistake =
+        assertThrows(
+            UserException.class,
+            () -> Learner.open(config("gpt", "stages:2 mesh:model=2 batch:4 sub-pipeline:2")));
+    assertTrue(mistake.getMessage().contains("fewer micro-batches"), mistake.getMessage());
   }
 
   @Test

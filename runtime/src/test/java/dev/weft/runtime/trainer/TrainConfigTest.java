@@ -112,7 +112,8 @@ final class TrainConfigTest {
     assertEquals("2", TrainConfig.DEFAULT.withFile(file).subPipeline());
     assertTrue(failure("mesh: model=2\nsub-pipeline: 4\n").contains("0, 1, 2, 3 or auto"));
     assertTrue(failure("sub-pipeline: auto\n").contains("--mesh model=2"));
-    assertTrue(failure("stages: 2\nsub-pipeline: 1\n").contains("--stages"));
+    assertTrue(failure("mesh: model=1\nsub-pipeline: 1\n").contains("--mesh model=2"));
+    assertTrue(failure("stages: 2\nsub-pipeline: 1\n").contains("--mesh model=2"));
   }
 
   @Test

@@ -16,6 +16,7 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.LockStep;
 import dev.weft.core.overlap.Level;
+import dev.weft.core.overlap.Rows;
 import dev.weft.core.overlap.SubPipeline;
 import dev.weft.core.shard.Partitioned;
 import dev.weft.core.shard.Partitioner;
@@ -86,7 +87,7 @@ final class ShardedModelTest {
     Mesh mesh = Mesh.parse(axes);
     List<Literal> inputs = inputs(graph);
     Partitioned whole = Partitioner.partition(graph, mesh);
-    Partitioned halves = SubPipeline.apply(whole, Level.values()[number]);
+    Partitioned halves = SubPipeline.apply(whole, Level.values()[number], Rows.of(graph));
     assertTrue(halves.collectives().size() > whole.collectives().size());
     List<Literal> expected = run(mesh, graph, whole, inputs);
     List<Literal> found = run(mesh, graph, halves, inputs);
