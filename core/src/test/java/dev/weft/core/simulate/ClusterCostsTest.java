@@ -40,7 +40,8 @@ final class ClusterCostsTest {
   private static ClusterCosts costs(int hosts, int devicesPerHost, int stageDevices) {
     var device = new DeviceProfile(new Bytes(1 << 30), Map.of("f32", 1.0), 200, CALL, Map.of());
     return new ClusterCosts(
-        new Cluster("c", hosts, devicesPerHost, device, new Link(0, 1000), new Link(0.25, 100), false),
+        new Cluster(
+            "c", hosts, devicesPerHost, device, new Link(0, 1000), new Link(0.25, 100), false),
         stageDevices);
   }
 

@@ -106,7 +106,8 @@ final class PipelineTrainingTest {
   /** In f32, too, rows in halves come to what rows in one come to. */
   @Test
   void levelsAgree() {
-    String changes = "layers:2 stages:2 mesh:model=2 recompute:fraction=0.5 dtype:f32 sub-pipeline:";
+    String changes =
+        "layers:2 stages:2 mesh:model=2 recompute:fraction=0.5 dtype:f32 sub-pipeline:";
     Outcome whole = train(config("gpt", changes + 0));
     for (int level = 1; level <= 3; level++) {
       Outcome halves = train(config("gpt", changes + level));
