@@ -1,6 +1,7 @@
 package dev.weft.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
 import dev.weft.engine.program.CallTime;
@@ -140,6 +141,15 @@ final class BenchCommand implements Runnable {
       result.put("share_of_peak", flops / peak);
       result.put("device_bytes", session.peakMemory().count());
       result.put("predicted_device_bytes", session.predictedPeak().count());
+      ArrayNode devices = result.putArray("devices");
+      for (Session.MemoryUse use : session.memoryUse()) {
+        devices
+            .addObject()
+            .put("stage", use.stage())
+            .put("device", use.device())
+            .put("device_bytes", use.peak().count())
+            .put("predicted_device_bytes", use.predicted().count());
+      }
       result.put("resident_bytes", Machine.resident().count());
       result.put("page_faults_per_step", faultsPerStep);
       if (config.pipelinePlan().mesh().size() > 1) {

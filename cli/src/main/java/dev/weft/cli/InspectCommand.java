@@ -6,11 +6,16 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
 import dev.weft.core.op.GraphText;
 import dev.weft.core.op.Repeat;
+import dev.weft.core.program.Fragment;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.program.Work;
 import dev.weft.core.trace.Parameter;
 import dev.weft.nn.step.StepGraphs;
-import dev.weft.nn.step.TrainingMemory;
+import dev.weft.runtime.machine.Machine;
+import dev.weft.runtime.trainer.CompiledStep;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -104,10 +109,10 @@ final class InspectCommand implements Runnable {
 
     @Override
     public Integer call() {
-      Session.Spec trained = Session.spec(ConfigOptions.read(spec.commandLine()));
-      StepGraphs graphs = graphs(trained);
+      TrainConfig config = ConfigOptions.read(spec.commandLine());
+      CompiledStep foretold = CompiledStep.foretold(config, Machine.rememberedRoutes());
       Map<String, Cost> costs = new TreeMap<>();
-      add(graphs.micro(), 1, costs);
+      add(microBatch(config, foretold), 1, costs);
       System.out.printf("%-36s %12s %12s%n", "op", "GFLOP", "MB");
       Cost total = Cost.NONE;
       for (Map.Entry<String, Cost> entry : costs.entrySet()) {
@@ -115,16 +120,42 @@ final class InspectCommand implements Runnable {
         total = total.plus(entry.getValue());
       }
       print("micro-batch", total);
-      long bytes =
-          TrainingMemory.ofOneDevice(
-              graphs, trained.data(), trained.optimizer(), trained.microBatches());
-      System.out.printf(Locale.ROOT, "%,d parameters%n", count(graphs));
-      System.out.println("predicted peak memory on one device " + Bytes.of(bytes));
+      System.out.printf(Locale.ROOT, "%,d parameters%n", count(foretold));
+      printMemory(foretold, config.budget());
       return 0;
     }
 
-    private static long count(StepGraphs graphs) {
-      return graphs.parameters().stream()
+    /** Forward and backward of the whole model, as one device computes them. */
+    private static Graph microBatch(TrainConfig config, CompiledStep foretold) {
+      StageProgram stage = foretold.step().train().stages().getFirst();
+      Fragment first = stage.fragments().getFirst();
+      return first.work() == Work.MICRO_BATCH && stage.mesh().size() == 1
+          ? first.graph()
+          : graphs(Session.spec(config)).micro();
+    }
+
+    private static void printMemory(CompiledStep foretold, Bytes budget) {
+      long[] needed = foretold.needed();
+      List<StageProgram> stages = foretold.step().train().stages();
+      long devices = stages.stream().mapToLong(stage -> stage.mesh().size()).sum();
+      long each = budget.count() / devices;
+      for (int stage = 0; stage < needed.length; stage++) {
+        String where =
+            devices == 1
+                ? "one device"
+                : needed.length == 1 ? "each device" : "each device of stage " + stage;
+        System.out.printf(
+            Locale.ROOT,
+            "predicted peak memory on %s %s (%d bytes)%s%n",
+            where,
+            Bytes.of(needed[stage]),
+            needed[stage],
+            needed[stage] > each ? ", more than the " + Bytes.of(each) + " it has here" : "");
+      }
+    }
+
+    private static long count(CompiledStep foretold) {
+      return foretold.step().parameters().stream()
           .filter(parameter -> !parameter.averaged())
           .mapToLong(parameter -> parameter.type().elements())
           .sum();

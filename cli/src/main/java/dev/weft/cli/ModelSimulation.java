@@ -10,13 +10,15 @@ import dev.weft.core.overlap.Level;
 import dev.weft.core.program.Timeline;
 import dev.weft.core.simulate.Simulation;
 import dev.weft.core.simulate.Simulator;
-import dev.weft.nn.step.Fitting;
+import dev.weft.engine.program.Route;
+import dev.weft.engine.program.Routes;
 import dev.weft.nn.step.PipelinePlan;
-import dev.weft.nn.step.PipelineStep;
 import dev.weft.nn.step.SubPipelining;
-import dev.weft.nn.step.TrainingMemory;
+import dev.weft.runtime.cluster.ClusterFile;
+import dev.weft.runtime.machine.Machine;
+import dev.weft.runtime.trainer.CompiledStep;
+import dev.weft.runtime.trainer.Mends;
 import dev.weft.runtime.trainer.Recompute;
-import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,43 +41,30 @@ record ModelSimulation(
    *     is too small for a stage whatever is made again
    */
   static ModelSimulation of(TrainConfig config, Cluster cluster) {
-    Session.Spec spec = Session.spec(config);
     PipelinePlan plan = config.pipelinePlan(cluster);
-    long memory = cluster.device().memory().count();
-    PipelineStep step = fitted(config, spec, plan, memory);
-    long[] needed = TrainingMemory.ofStages(step);
-    var remarks = new ArrayList<>(step.remarks());
-    Optional<String> misfit = TrainingMemory.misfit(needed, memory);
+    Bytes memory = cluster.device().memory();
+    CompiledStep compiled = compiled(config, plan, cluster);
+    var remarks = new ArrayList<>(compiled.step().remarks());
+    Optional<String> misfit = compiled.misfit(memory);
     if (misfit.isPresent() && config.recompute().equals(Recompute.AUTO)) {
-      throw new UserException(misfit.get());
+      String mends =
+          Mends.of(
+              config,
+              compiled.keepsLess(memory),
+              changed -> compiled(changed, changed.pipelinePlan(cluster), cluster).fits(memory),
+              List.of());
+      throw new UserException(misfit.get() + " " + mends);
     }
-    misfit.ifPresent(remarks::add);
-    Simulation found = Simulator.simulate(step.train(), plan.costs());
-    if (step.halves() != Level.OFF) {
-      PipelineStep whole = fitted(config, spec, plan.withHalves(SubPipelining.OFF), memory);
-      double seconds = Simulator.simulate(whole.train(), plan.costs()).makespan();
-      remarks.add(gain(step.halves(), found.makespan(), seconds));
+    misfit.ifPresent(m -> remarks.add(m + " It is simulated as if it did."));
+    Simulation found = Simulator.simulate(compiled.step().train(), plan.costs());
+    Level halves = compiled.step().halves();
+    if (halves != Level.OFF) {
+      CompiledStep whole = compiled(config, plan.withHalves(SubPipelining.OFF), cluster);
+      double seconds = Simulator.simulate(whole.step().train(), plan.costs()).makespan();
+      remarks.add(gain(halves, found.makespan(), seconds));
     }
-    return new ModelSimulation(config, plan, cluster, found, needed, List.copyOf(remarks));
-  }
-
-  /** The step with as much kept as the memory allows, if that is asked for. */
-  private static PipelineStep fitted(
-      TrainConfig config, Session.Spec spec, PipelinePlan plan, long memory) {
-    PipelineStep step = step(spec, plan);
-    if (!config.recompute().equals(Recompute.AUTO)) {
-      return step;
-    }
-    return Fitting.fitted(
-            plan,
-            step,
-            TrainingMemory.ofStages(step),
-            memory,
-            kept ->
-                Optional.of(step(spec, kept))
-                    .filter(
-                        s -> TrainingMemory.misfit(TrainingMemory.ofStages(s), memory).isEmpty()))
-        .orElse(step);
+    return new ModelSimulation(
+        config, plan, cluster, found, compiled.needed(), List.copyOf(remarks));
   }
 
   private static String gain(Level level, double halves, double whole) {
@@ -88,9 +77,17 @@ record ModelSimulation(
         whole);
   }
 
-  private static PipelineStep step(Session.Spec spec, PipelinePlan plan) {
-    return PipelineStep.of(
-        spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
+  private static CompiledStep compiled(TrainConfig config, PipelinePlan plan, Cluster cluster) {
+    // What computes narrow types as they are is known of this machine only.
+    Routes routes =
+        cluster.name().equals(ClusterFile.LOCAL)
+            ? Machine.rememberedRoutes()
+            : Routes.always(Route.DIRECT);
+    return CompiledStep.of(
+        config,
+        plan,
+        CompiledStep.compilation(config, plan, routes, false),
+        cluster.device().memory());
   }
 
   String title() {
@@ -162,7 +159,7 @@ record ModelSimulation(
     }
     return text.append(
             "Memory is what parameters, gradients, optimizer slots, values under way and computing"
-                + " take, estimated.\n")
+                + " take of each device, as the library's kernels on a processor need it.\n")
         .toString();
   }
 }

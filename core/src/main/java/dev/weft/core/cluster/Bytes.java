@@ -8,6 +8,8 @@ import java.util.regex.Pattern;
 public record Bytes(long count) implements Comparable<Bytes> {
   public static final Bytes ZERO = new Bytes(0);
 
+  private static final long PAGE = 4096;
+
   private static final Pattern TEXT =
       Pattern.compile("\\s*(\\d+(?:\\.\\d+)?)\\s*([KMGT]?)(i?)B?\\s*", Pattern.CASE_INSENSITIVE);
 
@@ -35,6 +37,11 @@ public record Bytes(long count) implements Comparable<Bytes> {
       throw new UserException("'" + text + "' is more memory than a number of bytes can say");
     }
     return new Bytes(Math.round(count));
+  }
+
+  /** What memory for so many bytes comes to: whole pages, one at least. */
+  public static long pages(long bytes) {
+    return Math.max(PAGE, Math.ceilDiv(bytes, PAGE) * PAGE);
   }
 
   public Bytes plus(Bytes other) {

@@ -1,7 +1,10 @@
 package dev.weft.core.program;
 
 import dev.weft.core.cluster.Mesh;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * What the devices of one stage hold and do, all alike.
@@ -21,6 +24,22 @@ public record StageProgram(
     buffers = List.copyOf(buffers);
     fragments = List.copyOf(fragments);
     steps = List.copyOf(steps);
+  }
+
+  /**
+   * By pool the slot that a run's fragment lies in; 0 where it does not touch the pool. Runs of a
+   * fragment that are alike in it work on the same memory.
+   */
+  public List<Integer> touched(Step.Run run) {
+    Fragment fragment = fragments.get(run.fragment());
+    Set<Integer> pools = new HashSet<>();
+    fragment.inputs().forEach(buffer -> pools.add(buffers.get(buffer).pool()));
+    fragment.outputs().forEach(buffer -> pools.add(buffers.get(buffer).pool()));
+    var slots = new ArrayList<Integer>();
+    for (int pool = 0; pool < this.pools.size(); pool++) {
+      slots.add(pools.contains(pool) ? run.slots().get(pool) : 0);
+    }
+    return List.copyOf(slots);
   }
 
   /** Bytes that each device holds for the buffers, all slots together. */

@@ -20,7 +20,6 @@ public final class Slab implements AutoCloseable {
   private static final int READ_WRITE = 3;
   private static final int PRIVATE_ANONYMOUS_NO_RESERVE = 0x2 | 0x20 | 0x4000;
   private static final int HUGE_PAGES = 14;
-  private static final long PAGE = 4096;
   private static final long HUGE_PAGE = 2 << 20;
 
   private static final AtomicLong LIVE_BYTES = new AtomicLong();
@@ -79,7 +78,7 @@ public final class Slab implements AutoCloseable {
     if (bytes < 0) {
       throw new IllegalArgumentException(name + " of " + bytes + " bytes");
     }
-    long rounded = pages(bytes);
+    long rounded = Bytes.pages(bytes);
     memory.take(MemoryKind.PLANNED, rounded, name);
     // Room to begin at a huge page where the region is large enough to have any.
     long slack = rounded >= HUGE_PAGE ? HUGE_PAGE : 0;
@@ -105,11 +104,6 @@ public final class Slab implements AutoCloseable {
       memory.give(MemoryKind.PLANNED, rounded);
       throw wrap(e);
     }
-  }
-
-  /** What so many bytes come to in whole pages: the size of a slab for them. */
-  public static long pages(long bytes) {
-    return Math.max(PAGE, Math.ceilDiv(bytes, PAGE) * PAGE);
   }
 
   /** Bytes of the region, whole pages. */

@@ -10,8 +10,10 @@ import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.library.Torch;
+import dev.weft.engine.program.Compiled;
 import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Lowered;
+import dev.weft.engine.program.Place;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import java.util.ArrayList;
@@ -145,19 +147,19 @@ public final class Device implements AutoCloseable {
       Map<Value, DeviceBuffer> bound,
       Map<Integer, DeviceBuffer> given,
       Collectives collectives) {
-    Executable executable = Executable.of(this, lowered, bound, given, collectives);
-    executables.add(executable);
-    return executable;
+    return load(Compiled.of(kind, threads, routes, lowered, bound, given), Map.of(), collectives);
   }
 
   /**
-   * A loaded program once more, on other memory.
+   * Makes a compiled graph ready to run.
    *
-   * @param other for each buffer of the program the one to take its place
+   * @param places for each place that it was compiled for the memory that it is; a buffer of this
+   *     device stands for itself unless it is in there
+   * @param collectives how its collectives are done
    */
   public Executable load(
-      Executable loaded, Map<DeviceBuffer, DeviceBuffer> other, Collectives collectives) {
-    Executable executable = loaded.on(other, collectives);
+      Compiled compiled, Map<? extends Place, DeviceBuffer> places, Collectives collectives) {
+    var executable = new Executable(this, compiled, places, collectives);
     executables.add(executable);
     return executable;
   }
@@ -185,28 +187,11 @@ public final class Device implements AutoCloseable {
       }
       long most = bytes;
       for (Executable executable : executables) {
-        most = Math.max(most, executable.scratchBytes());
+        most = Math.max(most, executable.footprint().scratch());
       }
       scratch = Slab.map(memory, most, name);
     }
     return scratch;
-  }
-
-  /**
-   * The most bytes that it will hold when its programs run, known before any has: what it holds
-   * already, the scratch memory of the largest, the constants of all, and the results of the call
-   * that allocates most for itself.
-   */
-  public Bytes predictedPeak() {
-    long scratchBytes = 0;
-    long constants = 0;
-    long adopted = 0;
-    for (Executable executable : executables) {
-      scratchBytes = Math.max(scratchBytes, executable.scratchBytes());
-      constants += Slab.pages(executable.constantBytes());
-      adopted = Math.max(adopted, executable.adoptedBytes());
-    }
-    return memory.current().plus(Bytes.of(Slab.pages(scratchBytes) + constants + adopted));
   }
 
   /**
@@ -217,7 +202,7 @@ public final class Device implements AutoCloseable {
    */
   public void reserve() {
     executables.stream()
-        .sorted(Comparator.comparingLong(Executable::scratchBytes).reversed())
+        .sorted(Comparator.comparingLong((Executable e) -> e.footprint().scratch()).reversed())
         .forEach(Executable::reserve);
   }
 

@@ -2,10 +2,11 @@ package dev.weft.engine.device;
 
 import dev.weft.core.graph.TensorType;
 import dev.weft.engine.buffer.Slab;
+import dev.weft.engine.program.Place;
 import java.lang.foreign.MemorySegment;
 
 /** Memory of a device for one dense tensor, for as long as its owner wants. Starts as zeros. */
-public final class DeviceBuffer implements AutoCloseable {
+public final class DeviceBuffer implements Place, AutoCloseable {
   private final Device device;
   private final String name;
   private final TensorType type;
@@ -18,10 +19,12 @@ public final class DeviceBuffer implements AutoCloseable {
     this.slab = Slab.map(device.memory(), type.bytes(), name);
   }
 
+  @Override
   public String name() {
     return name;
   }
 
+  @Override
   public TensorType type() {
     return type;
   }

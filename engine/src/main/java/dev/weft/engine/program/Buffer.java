@@ -1,21 +1,20 @@
 package dev.weft.engine.program;
 
-import dev.weft.engine.device.DeviceBuffer;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A piece of memory of a program: a place in the scratch slab for the time from {@code first} to
- * {@code last} (positions of commands), a buffer bound from outside, or a constant.
+ * {@code last} (positions of commands), a place bound from outside, or a constant.
  */
 final class Buffer {
   final String name;
   final long bytes;
-  final @Nullable DeviceBuffer bound;
+  final @Nullable Place bound;
   int first = Integer.MAX_VALUE;
   int last = -1;
   long offset = -1;
 
-  Buffer(String name, long bytes, @Nullable DeviceBuffer bound) {
+  Buffer(String name, long bytes, @Nullable Place bound) {
     this.name = name;
     this.bytes = bytes;
     this.bound = bound;

@@ -31,6 +31,7 @@ final class CommandWriter {
   private final Placement placement;
   private final Map<Buffer, Literal> constants;
   private final Map<Literal, Buffer> numbers = new HashMap<>();
+  private final Map<String, KernelCall> calls = new HashMap<>();
   private final List<Command> commands = new ArrayList<>();
   private final Set<Buffer> buffers = new LinkedHashSet<>();
 
@@ -122,7 +123,7 @@ final class CommandWriter {
       widen();
     }
     for (String text : kernel.calls()) {
-      writeCall(KernelCall.parse(text), kernel.serialBlas());
+      writeCall(calls.computeIfAbsent(text, KernelCall::parse), kernel.serialBlas());
     }
     replacedOutputs.forEach(
         (index, wide) ->

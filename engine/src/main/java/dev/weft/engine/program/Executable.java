@@ -1,8 +1,7 @@
 package dev.weft.engine.program;
 
-import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
-import dev.weft.core.graph.Value;
+import dev.weft.core.program.Footprint;
 import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.device.Device;
@@ -11,7 +10,6 @@ import dev.weft.engine.library.TensorHandle;
 import dev.weft.engine.library.TensorSlot;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,13 +23,16 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Executable implements AutoCloseable {
   private final Device device;
+  private final Compiled compiled;
   private final String name;
   private final Program program;
   private final Collectives collectives;
   private final double flops;
   private final List<DeviceBuffer> results;
-  private final List<DeviceBuffer> own;
-  private final Map<DeviceBuffer, DeviceBuffer> places;
+  private final List<DeviceBuffer> own = new ArrayList<>();
+  private final Map<Place, DeviceBuffer> places;
+  private final Footprint footprint;
+  private final Optional<Command> adopter;
 
   private long[] nanoseconds = new long[0];
   private @Nullable Arena arena;
@@ -40,97 +41,48 @@ public final class Executable implements AutoCloseable {
   private List<TensorHandle> handles = List.of();
   private List<TensorSlot> slots = List.of();
 
-  private Executable(
-      Device device,
-      String name,
-      Program program,
-      Collectives collectives,
-      double flops,
-      List<DeviceBuffer> results,
-      List<DeviceBuffer> own,
-      Map<DeviceBuffer, DeviceBuffer> places) {
-    this.device = device;
-    this.name = name;
-    this.program = program;
-    this.collectives = collectives;
-    this.flops = flops;
-    this.results = results;
-    this.own = own;
-    this.places = Map.copyOf(places);
-  }
-
-  /** Compiles a graph; see {@link Device#load}. */
-  public static Executable of(
-      Device device,
-      Lowered lowered,
-      Map<Value, DeviceBuffer> bound,
-      Map<Integer, DeviceBuffer> given,
-      Collectives collectives) {
-    Graph graph = lowered.graph();
-    for (Value input : graph.inputValues()) {
-      DeviceBuffer buffer = bound.get(input);
-      if (buffer == null) {
-        throw new IllegalArgumentException(
-            "graph " + graph.name() + ": " + input + " is not bound");
-      }
-      if (!buffer.type().equals(input.type())) {
-        throw new IllegalArgumentException(
-            "graph " + graph.name() + ": " + input + " is bound to " + buffer);
-      }
-    }
-    var results = new ArrayList<DeviceBuffer>();
-    var own = new ArrayList<DeviceBuffer>();
-    for (int i = 0; i < graph.outputs().size(); i++) {
-      Graph.Output output = graph.outputs().get(i);
-      Value donor = output.donated();
-      DeviceBuffer place = given.get(i);
-      if (place != null && !place.type().equals(output.value().type())) {
-        throw new IllegalArgumentException(
-            "graph " + graph.name() + ": output " + output.value() + " is given " + place);
-      }
-      if (donor != null) {
-        results.add(bound.get(donor));
-      } else if (place != null) {
-        results.add(place);
-      } else {
-        DeviceBuffer buffer =
-            device.allocate(
-                graph.name() + " output %" + output.value().name(), output.value().type());
-        results.add(buffer);
-        own.add(buffer);
-      }
-    }
-    Program program =
-        Program.of(
-            graph,
-            device.kind(),
-            (op, types) -> device.routes().choose(device.kind(), device.threads(), op, types),
-            bound,
-            results);
-    return new Executable(
-        device, graph.name(), program, collectives, lowered.flops(), results, own, Map.of());
-  }
-
   /**
-   * The same program on other memory, without compiling it again.
+   * Makes a compiled graph ready to run on a device.
    *
-   * @param other for each buffer that the program was bound to or given the one to take its place;
-   *     those that are missing stay
+   * @param places for each place that it was compiled for the memory that it is; a buffer of the
+   *     device's stands for itself unless it is in there
    */
-  public Executable on(Map<DeviceBuffer, DeviceBuffer> other, Collectives ownCollectives) {
-    if (!own.isEmpty()) {
-      throw new IllegalStateException(
-          "graph " + name + " has outputs in memory of its own; all must be given");
+  public Executable(
+      Device device,
+      Compiled compiled,
+      Map<? extends Place, DeviceBuffer> places,
+      Collectives collectives) {
+    this.device = device;
+    this.compiled = compiled;
+    this.name = compiled.name();
+    this.program = compiled.program();
+    this.collectives = collectives;
+    this.flops = compiled.flops();
+    Map<Place, DeviceBuffer> all = new HashMap<>(places);
+    for (Place place : compiled.own()) {
+      DeviceBuffer buffer = device.allocate(place.name(), place.type());
+      own.add(buffer);
+      all.put(place, buffer);
     }
-    other.forEach(
+    this.places = Map.copyOf(all);
+    all.forEach(
         (from, to) -> {
           if (!from.type().equals(to.type())) {
             throw new IllegalArgumentException(
                 "graph " + name + ": " + to + " cannot take the place of " + from);
           }
         });
-    List<DeviceBuffer> moved = results.stream().map(b -> other.getOrDefault(b, b)).toList();
-    return new Executable(device, name, program, ownCollectives, flops, moved, List.of(), other);
+    this.results = compiled.results().stream().map(this::memory).toList();
+    this.footprint = compiled.footprint();
+    this.adopter = compiled.adopter();
+  }
+
+  private DeviceBuffer memory(Place place) {
+    DeviceBuffer found = places.get(place);
+    if (found == null && place instanceof DeviceBuffer itself) {
+      found = itself;
+    }
+    return Objects.requireNonNull(found, () -> "graph " + name + ": no memory for " + place);
   }
 
   /** The buffer in which an output is after a run. */
@@ -143,28 +95,9 @@ public final class Executable implements AutoCloseable {
     return flops;
   }
 
-  /** Bytes of the scratch slab that it needs. */
-  public long scratchBytes() {
-    return program.plan().bytes();
-  }
-
-  /** The most bytes of results that one call allocates itself: they live until they are copied. */
-  public long adoptedBytes() {
-    return program.commands().stream().mapToLong(Executable::adoptedBytes).max().orElse(0);
-  }
-
-  private static long adoptedBytes(Command command) {
-    return command instanceof Command.Library library
-        ? library.results().stream()
-            .flatMap(Optional::stream)
-            .mapToLong(result -> result.shape().elements() * result.dtype().bytes())
-            .sum()
-        : 0;
-  }
-
-  /** Bytes of its constants. */
-  public long constantBytes() {
-    return program.constants().keySet().stream().mapToLong(b -> b.bytes).sum();
+  /** What a run takes of the device beside inputs and outputs. */
+  public Footprint footprint() {
+    return footprint;
   }
 
   /** How many calls a run makes. */
@@ -287,7 +220,7 @@ public final class Executable implements AutoCloseable {
     Long constant = constantAddresses.get(buffer);
     long base =
         buffer.bound != null
-            ? Objects.requireNonNull(places.getOrDefault(buffer.bound, buffer.bound)).address()
+            ? memory(buffer.bound).address()
             : constant != null ? constant : scratchAddress + buffer.offset;
     return base + operand.offset();
   }
@@ -300,15 +233,11 @@ public final class Executable implements AutoCloseable {
    *     naming the op that needs most
    */
   public Slab reserve() {
-    String fullest =
-        program.commands().isEmpty()
-            ? ""
-            : ", fullest at " + program.commands().get(program.plan().fullest()).origin();
+    String fullest = footprint.fullest().isEmpty() ? "" : ", fullest at " + footprint.fullest();
     Slab scratch =
         device.scratch(program.plan().bytes(), "scratch memory of graph " + name + fullest);
-    program.commands().stream()
-        .max(Comparator.comparingLong(Executable::adoptedBytes))
-        .ifPresent(largest -> device.memory().require(adoptedBytes(largest), largest.origin()));
+    adopter.ifPresent(
+        largest -> device.memory().require(Compiled.adoptedBytes(largest), largest.origin()));
     return scratch;
   }
 
@@ -317,14 +246,8 @@ public final class Executable implements AutoCloseable {
     scratchAddress = scratch.address();
     Arena opened = Arena.ofShared();
     arena = opened;
-    var addresses = new HashMap<Buffer, Long>();
-    long offset = 0;
-    for (Buffer buffer : program.constants().keySet()) {
-      offset = Math.ceilDiv(offset, 64) * 64;
-      addresses.put(buffer, offset);
-      offset += buffer.bytes;
-    }
-    Slab memory = Slab.map(device.memory(), offset, "constants of graph " + name);
+    Map<Buffer, Long> addresses = compiled.constantOffsets();
+    Slab memory = Slab.map(device.memory(), footprint.constants(), "constants of graph " + name);
     constants = memory;
     addresses.replaceAll((_, at) -> at + memory.address());
     program
@@ -339,7 +262,14 @@ public final class Executable implements AutoCloseable {
                             Objects.requireNonNull(addresses.get(buffer)) - memory.address(),
                             buffer.bytes)));
     constantAddresses = addresses;
-    var linker = new Linker(device, collectives, opened, scratch.address(), addresses, places);
+    var linker =
+        new Linker(
+            device,
+            collectives,
+            opened,
+            scratch.address(),
+            addresses,
+            place -> memory(place).address());
     steps = program.commands().stream().map(linker::link).toArray(Step[]::new);
     handles = linker.handles();
     slots = linker.slots();

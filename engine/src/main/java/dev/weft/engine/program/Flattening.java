@@ -18,6 +18,7 @@ import dev.weft.core.op.Primitive;
 import dev.weft.core.op.Repeat;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -45,6 +46,11 @@ final class Flattening {
   private final Map<Value, Flat> inputs = new HashMap<>();
   private final List<Flat> outputs = new ArrayList<>();
   private final Map<Literal, Flat> constants = new HashMap<>();
+
+  /** Of nodes, how they are computed: rounds of a repeat have theirs in common. */
+  private final Map<Node, Way> ways = new IdentityHashMap<>();
+
+  private record Way(Route route, Kernel kernel) {}
 
   private Flattening(DeviceKind kind, BiFunction<Op, List<TensorType>, Route> routes) {
     this.kind = kind;
@@ -238,6 +244,17 @@ final class Flattening {
       List<Literal> known = arguments.stream().map(Flattening::literal).toList();
       return primitive.reference(known).stream().map(this::constant).toList();
     }
+    Way way = ways.computeIfAbsent(node, this::way);
+    var results = new ArrayList<Flat>();
+    for (Value output : node.outputs()) {
+      results.add(Flat.of(output.name() + suffix, output.type()));
+    }
+    items.add(new Item(op, arguments, results, way.kernel(), null, way.route()));
+    return results;
+  }
+
+  private Way way(Node node) {
+    Op op = node.op();
     List<TensorType> types = node.inputTypes();
     Route route = routes.apply(op, types);
     List<Kernel> kernels =
@@ -246,18 +263,13 @@ final class Flattening {
             : op.kernels(kind, route.types(types));
     if (kernels.isEmpty()) {
       // A view that the operand's strides do not allow.
-      if (arguments.size() == 1 && op.view(Strided.dense(types.getFirst().shape())).isPresent()) {
-        throw new IllegalStateException("op " + op.name() + " says no kernel for " + arguments);
+      if (types.size() == 1 && op.view(Strided.dense(types.getFirst().shape())).isPresent()) {
+        throw new IllegalStateException("op " + op.name() + " says no kernel for " + node);
       }
       throw new IllegalStateException(
           "op " + op.name() + " has no kernel for " + kind + " and no expansion");
     }
-    var results = new ArrayList<Flat>();
-    for (Value output : node.outputs()) {
-      results.add(Flat.of(output.name() + suffix, output.type()));
-    }
-    items.add(new Item(op, arguments, results, kernels.getFirst(), null, route));
-    return results;
+    return new Way(route, kernels.getFirst());
   }
 
   /**

@@ -10,7 +10,6 @@ import dev.weft.core.op.Philox;
 import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.device.Device;
-import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.kernel.KernelArgument;
 import dev.weft.engine.library.Argument;
 import dev.weft.engine.library.PreparedCall;
@@ -27,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
 /** Binds commands to addresses: makes the tensor handles and prepared calls of a program. */
@@ -41,7 +41,7 @@ final class Linker {
   private final Arena arena;
   private final long scratch;
   private final Map<Buffer, Long> constants;
-  private final Map<DeviceBuffer, DeviceBuffer> places;
+  private final ToLongFunction<Place> places;
   private final Map<View, TensorHandle> handles = new HashMap<>();
   private final List<TensorSlot> slots = new ArrayList<>();
   private final Map<Literal, MemorySegment> numbers = new HashMap<>();
@@ -55,7 +55,7 @@ final class Linker {
       Arena arena,
       long scratch,
       Map<Buffer, Long> constants,
-      Map<DeviceBuffer, DeviceBuffer> places) {
+      ToLongFunction<Place> places) {
     this.kind = device.kind();
     this.memory = device.memory();
     this.threads = device.threads();
@@ -424,7 +424,7 @@ final class Linker {
     Buffer buffer = operand.buffer();
     long base;
     if (buffer.bound != null) {
-      base = Objects.requireNonNull(places.getOrDefault(buffer.bound, buffer.bound)).address();
+      base = places.applyAsLong(buffer.bound);
     } else if (constants.containsKey(buffer)) {
       base = Objects.requireNonNull(constants.get(buffer));
     } else {

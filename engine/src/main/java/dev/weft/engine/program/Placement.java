@@ -6,7 +6,6 @@ import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.op.Add;
-import dev.weft.engine.device.DeviceBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -49,25 +48,25 @@ final class Placement {
   /**
    * Places all values.
    *
-   * @param bound the buffers of the graph's inputs
-   * @param results the buffers of the graph's outputs; those of donated inputs where one is donated
+   * @param bound the places of the graph's inputs
+   * @param results the places of the graph's outputs; those of donated inputs where one is donated
    */
   static Placement of(
       Graph graph,
       Flattening flattening,
       DeviceKind kind,
-      Map<Value, DeviceBuffer> bound,
-      List<DeviceBuffer> results) {
+      Map<Value, ? extends Place> bound,
+      List<Place> results) {
     var placement = new Placement(kind, flattening);
     placement.fuseSums(flattening.outputs());
     placement.makePartsInStacks(flattening.outputs());
     placement.reduceInPlace(flattening.outputs());
     placement.order(flattening.outputs());
-    Map<DeviceBuffer, Buffer> buffers = new HashMap<>();
+    Map<Place, Buffer> buffers = new HashMap<>();
     for (Graph.Input input : graph.inputs()) {
-      DeviceBuffer buffer = Objects.requireNonNull(bound.get(input.value()));
+      Place place = Objects.requireNonNull(bound.get(input.value()));
       Flat flat = Objects.requireNonNull(flattening.inputs().get(input.value()));
-      flat.place = whole(buffers, buffer, flat.type);
+      flat.place = whole(buffers, place, flat.type);
       if (input.kind() == Graph.Kind.ACCUMULATOR) {
         placement.clobberable.add(flat);
       }
@@ -100,9 +99,8 @@ final class Placement {
 
   private Map<Flat, Reads> reads = Map.of();
 
-  private static Operand whole(
-      Map<DeviceBuffer, Buffer> buffers, DeviceBuffer buffer, TensorType type) {
-    Buffer piece = buffers.computeIfAbsent(buffer, b -> new Buffer(b.name(), b.type().bytes(), b));
+  private static Operand whole(Map<Place, Buffer> buffers, Place place, TensorType type) {
+    Buffer piece = buffers.computeIfAbsent(place, p -> new Buffer(p.name(), p.type().bytes(), p));
     return Operand.dense(piece, type.dtype(), type.shape());
   }
 
@@ -161,6 +159,7 @@ final class Placement {
       item.inputs().forEach(i -> i.base.reads++);
     }
     outputs.forEach(o -> o.base.reads++);
+    Map<Kernel, Optional<Kernel>> adding = new IdentityHashMap<>();
     Set<Item> gone = Collections.newSetFromMap(new IdentityHashMap<>());
     for (int position = 0; position < items.size(); position++) {
       Item sum = items.get(position);
@@ -182,8 +181,14 @@ final class Placement {
             || other.base == product) {
           continue;
         }
-        List<TensorType> types = maker.inputs().stream().map(f -> f.type).toList();
-        Optional<Kernel> kernel = maker.op().accumulate(kind, maker.route().types(types));
+        // Rounds of a repeat have their kernels in common.
+        Optional<Kernel> kernel =
+            adding.computeIfAbsent(
+                maker.kernel(),
+                _ -> {
+                  List<TensorType> types = maker.inputs().stream().map(f -> f.type).toList();
+                  return maker.op().accumulate(kind, maker.route().types(types));
+                });
         if (kernel.isPresent()) {
           Item fused =
               new Item(

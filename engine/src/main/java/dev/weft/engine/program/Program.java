@@ -6,7 +6,6 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
-import dev.weft.engine.device.DeviceBuffer;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,15 +26,15 @@ record Program(List<Command> commands, Map<Buffer, Literal> constants, MemoryPla
    * Lowers a graph whose composites without kernels have been expanded.
    *
    * @param routes chooses how an op is computed
-   * @param bound the buffers of all inputs
-   * @param results the buffers of all outputs
+   * @param bound the places of all inputs
+   * @param results the places of all outputs
    */
   static Program of(
       Graph graph,
       DeviceKind kind,
       BiFunction<Op, List<TensorType>, Route> routes,
-      Map<Value, DeviceBuffer> bound,
-      List<DeviceBuffer> results) {
+      Map<Value, ? extends Place> bound,
+      List<Place> results) {
     Flattening flattening = Flattening.of(graph, kind, routes);
     Map<Buffer, Literal> constants = new LinkedHashMap<>();
     for (Flat constant : flattening.constants()) {

@@ -2,6 +2,7 @@ package dev.weft.engine.program;
 
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Op;
@@ -37,16 +38,32 @@ public final class Routes {
   private final @Nullable Path directory;
   private final SortedMap<String, Route> used = new TreeMap<>();
   private final @Nullable Route only;
+  private final boolean measuring;
 
-  private Routes(Map<String, Route> recorded, @Nullable Path directory, @Nullable Route only) {
+  private Routes(
+      Map<String, Route> recorded,
+      @Nullable Path directory,
+      @Nullable Route only,
+      boolean measuring) {
     this.recorded = Map.copyOf(recorded);
     this.directory = directory;
     this.only = only;
+    this.measuring = measuring;
   }
 
   /** One route for all ops that have it. */
   public static Routes always(Route route) {
-    return new Routes(Map.of(), null, route);
+    return new Routes(Map.of(), null, route, false);
+  }
+
+  /**
+   * Routes as far as they have been measured, to foretell and not to compute; any other op goes the
+   * wide way, which takes more memory.
+   *
+   * @param directory where measurements are kept
+   */
+  public static Routes remembered(Path directory) {
+    return new Routes(Map.of(), directory, null, false);
   }
 
   /**
@@ -56,7 +73,12 @@ public final class Routes {
    * @param recorded routes by ops' keys that go before any measurement, from {@link #used}
    */
   public static Routes measured(Path directory, Map<String, Route> recorded) {
-    return new Routes(recorded, directory, null);
+    return new Routes(recorded, directory, null, true);
+  }
+
+  /** Whether it measures what it does not know. */
+  public boolean isMeasuring() {
+    return measuring;
   }
 
   /** The choices made so far, by ops' keys. */
@@ -77,7 +99,9 @@ public final class Routes {
       route = used.get(key);
     }
     if (route == null) {
-      route = kept(kind, threads, key, () -> measure(kind, threads, op, types));
+      route =
+          kept(
+              kind, threads, key, () -> measuring ? measure(kind, threads, op, types) : Route.WIDE);
     }
     used.put(key, route);
     return route;
@@ -93,13 +117,25 @@ public final class Routes {
     if (directory == null) {
       return measurement.get();
     }
-    Path file = directory.resolve(machine(kind, threads));
+    Path file;
+    try {
+      file = directory.resolve(machine(kind, threads));
+    } catch (UserException e) {
+      if (measuring) {
+        throw e;
+      }
+      // Where there is no library nothing has been measured.
+      return measurement.get();
+    }
     Map<String, Route> all = read(file);
     Route known = all.get(key);
     if (known != null) {
       return known;
     }
     Route route = measurement.get();
+    if (!measuring) {
+      return route;
+    }
     // What another process wrote meanwhile is kept.
     SortedMap<String, Route> together = new TreeMap<>(read(file));
     together.put(key, route);

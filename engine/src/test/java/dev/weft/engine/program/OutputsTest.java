@@ -111,15 +111,18 @@ final class OutputsTest {
     Literals.write(Literal.filled(TYPE, 1), first[0].segment());
     Literals.write(Literal.filled(TYPE, 10), second[0].segment());
     long held = device.memory().current().count();
-    try (Executable executable =
-            device.load(
-                Lowered.of(builder.build(), DeviceKind.CPU),
-                Map.of(x, first[0], y, sum),
-                Map.of(0, first[1], 2, first[2]),
-                Collectives.NONE);
+    Compiled compiled =
+        Compiled.of(
+            DeviceKind.CPU,
+            1,
+            device.routes(),
+            Lowered.of(builder.build(), DeviceKind.CPU),
+            Map.of(x, first[0], y, sum),
+            Map.of(0, first[1], 2, first[2]));
+    try (Executable executable = device.load(compiled, Map.of(), Collectives.NONE);
         Executable moved =
             device.load(
-                executable,
+                compiled,
                 Map.of(first[0], second[0], first[1], second[1], first[2], second[2]),
                 Collectives.NONE)) {
       assertEquals(held, device.memory().current().count());

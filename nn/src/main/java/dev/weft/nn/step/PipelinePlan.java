@@ -93,6 +93,23 @@ public record PipelinePlan(
         looping);
   }
 
+  /** The same with another number of micro-batches. */
+  public PipelinePlan withMicroBatches(int count) {
+    return new PipelinePlan(
+        stages,
+        chunks,
+        mesh,
+        zero,
+        count,
+        schedule,
+        recomputation,
+        timing,
+        cut,
+        costs,
+        halves,
+        looping);
+  }
+
   /** The same by other costs. */
   public PipelinePlan withCosts(CostModel other) {
     return new PipelinePlan(

@@ -75,6 +75,11 @@ public record PipelineStep(
     stageParameters = stageParameters.stream().map(List::copyOf).toList();
   }
 
+  /** All that is run for a step and for evaluation. */
+  public List<Program> programs() {
+    return List.of(train, norm, update, evaluate);
+  }
+
   /** The first stage that holds a parameter. */
   public static int owner(List<List<Parameter>> stages, Parameter parameter) {
     for (int stage = 0; stage < stages.size(); stage++) {

@@ -1,93 +1,93 @@
 package dev.weft.nn.step;
 
 import dev.weft.core.cluster.Bytes;
-import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
-import dev.weft.core.program.Buffer;
+import dev.weft.core.program.Footprint;
+import dev.weft.core.program.Holding;
 import dev.weft.core.program.Pool;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.StageProgram;
-import dev.weft.core.simulate.WorkingMemory;
-import dev.weft.core.trace.Parameter;
-import dev.weft.nn.optimizer.Optimizer;
-import java.util.ArrayList;
-import java.util.HashMap;
+import dev.weft.core.program.Step;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
-import java.util.stream.IntStream;
+import java.util.Set;
 
-/** What training takes of a device's memory, estimated without a device. */
-public final class TrainingMemory {
-  private TrainingMemory() {}
-
-  /**
-   * Bytes on one device: parameters, gradients, optimizer slots, a micro-batch, and what the
-   * largest graph takes while it computes.
-   *
-   * @param data the types of a micro-batch by name
-   * @param microBatches of a step
-   */
-  public static long ofOneDevice(
-      StepGraphs graphs, Map<String, TensorType> data, Optimizer optimizer, int microBatches) {
-    long bytes = data.values().stream().mapToLong(TensorType::bytes).sum();
-    for (Parameter parameter : graphs.parameters()) {
-      bytes += parameter.type().bytes() * (2 + optimizer.slots(parameter).size());
-    }
-    var run = new ArrayList<>(List.of(graphs.micro(), graphs.update(), graphs.evaluate()));
-    if (microBatches > 1) {
-      run.add(graphs.microNext());
-    }
-    return bytes + run.stream().mapToLong(WorkingMemory::of).max().orElse(0);
-  }
-
-  /** Bytes on each device of a stage: what the step's programs hold, and what computing takes. */
-  public static long ofStage(PipelineStep step, int stage) {
-    Map<String, Long> held = new HashMap<>();
-    long working = 0;
-    for (Program program : List.of(step.train(), step.norm(), step.update(), step.evaluate())) {
-      StageProgram own = program.stages().get(stage);
-      for (Buffer buffer : own.buffers()) {
-        long bytes = buffer.local().bytes() * own.pools().get(buffer.pool()).slots();
-        held.merge(buffer.name(), bytes, Math::max);
-      }
-      for (var fragment : own.fragments()) {
-        Graph graph = fragment.graph();
-        working = Math.max(working, WorkingMemory.of(graph));
-      }
-    }
-    return working + held.values().stream().mapToLong(b -> b).sum();
+/**
+ * What training takes of the memory of one device: the only place where it is summed up, for all
+ * that foretell it. A device books the same bytes when it runs.
+ *
+ * @param kept bytes that outlive a step: parameters, optimizer slots, accumulated gradients
+ * @param flowing bytes of what a step makes and receives, for as many micro-batches as are under
+ *     way at once
+ * @param computing bytes that kernels need besides: scratch memory of the graph that needs most,
+ *     constants of all graphs, and the results of the call that allocates most for itself
+ * @param graph the name of the graph that needs most scratch memory
+ * @param fullest the op in it at which most of that is in use; empty where none is needed
+ */
+public record TrainingMemory(
+    long kept, long flowing, long computing, String graph, String fullest) {
+  /** Tells what a compiled fragment takes. */
+  @FunctionalInterface
+  public interface Footprints {
+    /**
+     * What one fragment of a stage takes.
+     *
+     * @param program index into the step's programs
+     * @param stage index into the program's stages
+     * @param fragment index into the stage's fragments
+     */
+    Footprint of(int program, int stage, int fragment);
   }
 
   /**
-   * Which stage does not fit its devices, by how much, and what would make it fit; empty where all
-   * fit.
+   * Adds up.
    *
-   * @param needed of each stage by each of its devices, in bytes
-   * @param memory of a device, in bytes
+   * @param footprints of the step's fragments on the device
    */
-  public static Optional<String> misfit(long[] needed, long memory) {
-    int worst = 0;
-    for (int stage = 1; stage < needed.length; stage++) {
-      worst = needed[stage] > needed[worst] ? stage : worst;
+  public static TrainingMemory of(PipelineStep step, int stage, Footprints footprints) {
+    List<Program> programs = step.programs();
+    List<StageProgram> own = programs.stream().map(p -> p.stages().get(stage)).toList();
+    long kept = 0;
+    long flowing = 0;
+    for (Map.Entry<Holding, TensorType> entry : Holding.of(own).entrySet()) {
+      long bytes = Bytes.pages(entry.getValue().bytes());
+      if (entry.getKey().isKept()) {
+        kept += bytes;
+      } else {
+        flowing += bytes;
+      }
     }
-    return needed[worst] <= memory
-        ? Optional.empty()
-        : Optional.of(
-            "stage %d of %d does not fit: each of its devices has %s and needs about %s, %s too much; take more --stages or --micro-batches, --recompute full or auto, a larger --mesh, --zero 3, or a smaller model or batch"
-                .formatted(
-                    worst,
-                    needed.length,
-                    Bytes.of(memory),
-                    Bytes.of(needed[worst]),
-                    Bytes.of(needed[worst] - memory)));
+    long scratch = 0;
+    long constants = 0;
+    long adopted = 0;
+    String graph = "";
+    String fullest = "";
+    for (int program = 0; program < own.size(); program++) {
+      // Each choice of slots that a fragment runs on has its constants for itself.
+      Set<List<Object>> loaded = new HashSet<>();
+      for (Step each : own.get(program).steps()) {
+        if (!(each instanceof Step.Run run)
+            || !loaded.add(List.of(run.fragment(), own.get(program).touched(run)))) {
+          continue;
+        }
+        Footprint footprint = footprints.of(program, stage, run.fragment());
+        constants += Bytes.pages(footprint.constants());
+        adopted = Math.max(adopted, footprint.adopted());
+        if (footprint.scratch() > scratch) {
+          scratch = footprint.scratch();
+          graph = own.get(program).fragments().get(run.fragment()).name();
+          fullest = footprint.fullest();
+        }
+      }
+    }
+    return new TrainingMemory(
+        kept, flowing, Bytes.pages(scratch) + constants + adopted, graph, fullest);
   }
 
-  /** What each stage needs of each of its devices; see {@link #ofStage}. */
-  public static long[] ofStages(PipelineStep step) {
-    return IntStream.range(0, step.train().stages().size())
-        .mapToLong(stage -> ofStage(step, stage))
-        .toArray();
+  /** The most bytes that the device will hold at once. */
+  public long bytes() {
+    return kept + flowing + computing;
   }
 
   /** The most micro-batches that have memory on a stage at once. */

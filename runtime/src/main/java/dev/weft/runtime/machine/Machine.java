@@ -142,6 +142,11 @@ public final class Machine {
     return Routes.measured(Caches.directory().resolve("routes"), recorded);
   }
 
+  /** Routes as far as they have been measured on this machine: to foretell, not to compute. */
+  public static Routes rememberedRoutes() {
+    return Routes.remembered(Caches.directory().resolve("routes"));
+  }
+
   /** The best rate at which memory too large for any cache is read, in bytes per second. */
   public static double readBandwidth(int threads) {
     TensorType type = TensorType.of(DataType.F32, READ_ELEMENTS);

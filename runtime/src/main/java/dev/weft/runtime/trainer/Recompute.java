@@ -7,6 +7,12 @@ import java.util.function.IntFunction;
 
 /** Reads what a user writes about recomputation. */
 public final class Recompute {
+  /** What keeps all. */
+  static final String NONE = "none";
+
+  /** What makes everything again. */
+  static final String FULL = "full";
+
   /** What keeps as much as the memory of each stage allows. */
   public static final String AUTO = "auto";
 
@@ -24,10 +30,10 @@ public final class Recompute {
    */
   public static IntFunction<Recomputation> parse(String text, int stages) {
     String[] sides = text.split("=", -1);
-    if (sides.length == 1 && sides[0].equals("none")) {
+    if (sides.length == 1 && sides[0].equals(NONE)) {
       return _ -> new Recomputation.None();
     }
-    if (sides.length == 1 && (sides[0].equals("full") || sides[0].equals(AUTO))) {
+    if (sides.length == 1 && (sides[0].equals(FULL) || sides[0].equals(AUTO))) {
       return _ -> new Recomputation.Full();
     }
     if (sides.length == 2 && sides[0].equals("fraction")) {

@@ -1,23 +1,16 @@
 package dev.weft.runtime.trainer;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.TensorType;
-import dev.weft.core.program.Buffer;
-import dev.weft.core.program.Program;
-import dev.weft.core.program.StageProgram;
-import dev.weft.core.stage.Recomputation;
-import dev.weft.engine.buffer.OutOfDeviceMemoryException;
-import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.program.CallTime;
 import dev.weft.engine.program.Route;
-import dev.weft.engine.program.Routes;
 import dev.weft.nn.model.TokenModel;
 import dev.weft.nn.optimizer.Optimizer;
-import dev.weft.nn.step.Fitting;
 import dev.weft.nn.step.PipelinePlan;
 import dev.weft.nn.step.PipelineStep;
 import dev.weft.nn.step.StepGraphs;
@@ -25,11 +18,13 @@ import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.collective.CollectiveCounters;
 import dev.weft.runtime.machine.Machine;
+import dev.weft.runtime.worker.Compilation;
 import dev.weft.runtime.worker.LoadedProgram;
 import dev.weft.runtime.worker.Pipeline;
 import dev.weft.runtime.worker.RunRecord;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,6 +33,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * A model with its optimizer on devices of this process, one or many: micro-batches flow through
@@ -67,7 +63,16 @@ public final class Session implements Learner {
       int threads,
       Bytes budget) {}
 
+  /**
+   * The memory of one device.
+   *
+   * @param predicted the most bytes that it will hold, known before the first step
+   * @param peak the most that it held so far
+   */
+  public record MemoryUse(int stage, int device, Bytes predicted, Bytes peak) {}
+
   private final Spec spec;
+  private final CompiledStep compiled;
   private final PipelineStep step;
   private final Pipeline pipeline;
   private final LoadedProgram train;
@@ -75,26 +80,23 @@ public final class Session implements Learner {
   private final LoadedProgram update;
   private final LoadedProgram evaluate;
   private final Weights weights;
-  private final Bytes predictedPeak;
 
   private final StepInputs inputs;
 
   private List<RunRecord> lastStep = List.of();
 
-  private Session(Spec spec, PipelinePlan plan, Pipeline pipeline) {
+  private Session(Spec spec, CompiledStep compiled, Pipeline pipeline) {
     this.spec = spec;
+    this.compiled = compiled;
     this.pipeline = pipeline;
-    this.step =
-        PipelineStep.of(
-            spec.model(), spec.data(), spec.parameterType(), spec.optimizer(), spec.clip(), plan);
-    requireRoom();
-    this.train = pipeline.load(step.train());
-    this.norm = pipeline.load(step.norm());
-    this.update = pipeline.load(step.update());
-    this.evaluate = pipeline.load(step.evaluate());
+    this.step = compiled.step();
+    List<LoadedProgram> loaded = compiled.programs().stream().map(pipeline::load).toList();
+    this.train = loaded.get(0);
+    this.norm = loaded.get(1);
+    this.update = loaded.get(2);
+    this.evaluate = loaded.get(3);
     this.weights = new Weights(step, pipeline, spec.optimizer());
-    this.inputs = new StepInputs(spec.data(), plan.microBatches(), spec.seed());
-    this.predictedPeak = Bytes.of(pipeline.most(device -> device.predictedPeak().count()));
+    this.inputs = new StepInputs(spec.data(), step.train().microBatches(), spec.seed());
     pipeline.forEach(Device::reserve);
   }
 
@@ -102,7 +104,8 @@ public final class Session implements Learner {
    * The session of a configuration, on the devices that it names.
    *
    * @throws UserException if the model cannot be cut so, the schedule cannot run so, mesh and
-   *     devices do not go together, or the model's annotations do not know an axis of the mesh
+   *     devices do not go together, the model's annotations do not know an axis of the mesh, or a
+   *     stage does not fit its devices
    */
   public static Session open(TrainConfig config) {
     return open(config, Map.of());
@@ -114,49 +117,40 @@ public final class Session implements Learner {
    * @param routes of ops as a run before had them; others are chosen by measurement
    */
   static Session open(TrainConfig config, Map<String, Route> routes) {
-    Spec spec = spec(config);
     PipelinePlan plan = config.pipelinePlan();
-    Routes known = Machine.routes(routes);
-    return config.recompute().equals(Recompute.AUTO)
-        ? fitted(spec, plan, config.bucket(), known)
-        : open(spec, plan, config.bucket(), known);
+    Compilation compilation = CompiledStep.compilation(config, plan, Machine.routes(routes), true);
+    Bytes each = CompiledStep.each(config.budget(), plan);
+    CompiledStep compiled = CompiledStep.of(config, plan, compilation, each);
+    compiled
+        .misfit(each)
+        .ifPresent(
+            misfit -> {
+              throw new UserException(misfit + " " + mends(config, plan, compiled, each));
+            });
+    return open(spec(config), plan, compilation, compiled);
   }
 
-  /**
-   * The session whose stages keep as much for the backward as their memory allows: opened with
-   * everything made again, it tells what is left.
-   */
-  private static Session fitted(Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
-    if (plan.pieces() == 1) {
-      PipelinePlan all = plan.withRecomputation(_ -> new Recomputation.None());
-      Optional<Session> whole = attempt(spec, all, bucket, routes);
-      if (whole.isPresent()) {
-        return whole.get();
-      }
-    }
-    long budget = spec.budget().count() / (plan.stages() * plan.mesh().size());
-    long[] needed = new long[plan.stages()];
-    PipelineStep step;
-    try (Session full = open(spec, plan, bucket, routes)) {
-      step = full.step;
-      for (int stage = 0; stage < needed.length; stage++) {
-        needed[stage] = full.pipeline.group(stage).device(0).predictedPeak().count();
-      }
-    }
-    Optional<Session> fitted =
-        Fitting.fitted(plan, step, needed, budget, kept -> attempt(spec, kept, bucket, routes));
-    return fitted.orElseGet(() -> open(spec, plan, bucket, routes));
+  /** What would make a configuration fit. */
+  private static String mends(
+      TrainConfig config, PipelinePlan plan, CompiledStep compiled, Bytes each) {
+    Predicate<TrainConfig> fits =
+        changed ->
+            CompiledStep.foretold(changed, Machine.rememberedRoutes())
+                .fits(CompiledStep.each(changed.budget(), changed.pipelinePlan()));
+    long most = Arrays.stream(compiled.needed()).max().orElseThrow();
+    long all = Math.ceilDiv(most * plan.stages() * plan.mesh().size(), KIBIBYTE);
+    ObjectNode change = ConfigTree.empty().put("device-memory", all + "KiB");
+    boolean enough =
+        all * KIBIBYTE <= Machine.memory().count()
+            && fits.test(config.with(change, "what is tried"));
+    return Mends.of(
+        config,
+        compiled.keepsLess(each),
+        fits,
+        enough ? List.of("--device-memory " + all + "KiB") : List.of());
   }
 
-  /** The session, unless it does not fit its memory. */
-  private static Optional<Session> attempt(
-      Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
-    try {
-      return Optional.of(open(spec, plan, bucket, routes));
-    } catch (OutOfDeviceMemoryException | TooLargeException _) {
-      return Optional.empty();
-    }
-  }
+  private static final long KIBIBYTE = 1024;
 
   /** What a configuration trains. */
   public static Spec spec(TrainConfig config) {
@@ -198,55 +192,37 @@ public final class Session implements Learner {
   }
 
   /**
-   * Tells before anything is allocated which stage cannot hold what it must, and by how much. Where
-   * there is one, the device itself names what does not fit.
+   * Opens one device and makes the model ready on it; see {@link #initialize}.
+   *
+   * @throws UserException if it does not fit the device
    */
-  private void requireRoom() {
-    for (int stage = 0; pipeline.stages() > 1 && stage < pipeline.stages(); stage++) {
-      Map<String, Long> held = new HashMap<>();
-      for (Program program : List.of(step.train(), step.norm(), step.update(), step.evaluate())) {
-        StageProgram own = program.stages().get(stage);
-        for (Buffer buffer : own.buffers()) {
-          long bytes = Slab.pages(buffer.local().bytes()) * own.pools().get(buffer.pool()).slots();
-          held.merge(buffer.name(), bytes, Math::max);
-        }
-      }
-      long needed = held.values().stream().mapToLong(b -> b).sum();
-      long budget = pipeline.group(stage).device(0).memory().budget().count();
-      if (needed > budget) {
-        throw new TooLargeException(
-            "stage %d of %d does not fit: each of its devices has %s and must hold %s besides what computing takes, %s too much. Raise --device-memory, take more --stages or --micro-batches, --recompute full or auto, or a smaller model or batch."
-                .formatted(
-                    stage,
-                    pipeline.stages(),
-                    Bytes.of(budget),
-                    Bytes.of(needed),
-                    Bytes.of(needed - budget)));
-      }
-    }
-  }
-
-  /** Opens one device and makes the model ready on it; see {@link #initialize}. */
   public static Session open(Spec spec) {
-    return open(
-        spec, PipelinePlan.alone(spec.microBatches()), NO_BUCKETS, Machine.routes(Map.of()));
+    PipelinePlan plan = PipelinePlan.alone(spec.microBatches());
+    // One device reduces nothing with others.
+    var compilation =
+        new Compilation(
+            DeviceKind.CPU, spec.threads(), Machine.routes(Map.of()), Bytes.of(1), true);
+    CompiledStep compiled = CompiledStep.of(spec, plan, compilation);
+    compiled
+        .misfit(spec.budget())
+        .ifPresent(
+            misfit -> {
+              throw new UserException(misfit);
+            });
+    return open(spec, plan, compilation, compiled);
   }
 
-  /** One device reduces nothing with others. */
-  private static final Bytes NO_BUCKETS = Bytes.of(1);
-
-  private static Session open(Spec spec, PipelinePlan plan, Bytes bucket, Routes routes) {
-    int devices = plan.stages() * plan.mesh().size();
+  private static Session open(
+      Spec spec, PipelinePlan plan, Compilation compilation, CompiledStep compiled) {
     Pipeline pipeline =
         Pipeline.open(
-            DeviceKind.CPU,
+            compilation.kind(),
             Collections.nCopies(plan.stages(), plan.mesh()),
-            Math.max(1, spec.threads() / devices),
-            Bytes.of(spec.budget().count() / devices),
-            bucket,
-            routes);
+            compilation.threads(),
+            CompiledStep.each(spec.budget(), plan),
+            compilation.routes());
     try {
-      return new Session(spec, plan, pipeline);
+      return new Session(spec, compiled, pipeline);
     } catch (RuntimeException e) {
       pipeline.close();
       throw e;
@@ -353,7 +329,23 @@ public final class Session implements Learner {
 
   @Override
   public Bytes predictedPeak() {
-    return predictedPeak;
+    return Bytes.of(Arrays.stream(compiled.needed()).max().orElse(0));
+  }
+
+  /** The memory of every device of every stage. */
+  public List<MemoryUse> memoryUse() {
+    var uses = new ArrayList<MemoryUse>();
+    for (int stage = 0; stage < pipeline.stages(); stage++) {
+      for (int device = 0; device < pipeline.group(stage).size(); device++) {
+        uses.add(
+            new MemoryUse(
+                stage,
+                device,
+                Bytes.of(compiled.memory().get(stage).get(device).bytes()),
+                pipeline.group(stage).device(device).memory().peak()));
+      }
+    }
+    return uses;
   }
 
   @Override

@@ -461,7 +461,7 @@ public record TrainConfig(
   }
 
   /** The most memory of all devices together. */
-  Bytes budget() {
+  public Bytes budget() {
     return deviceMemory.isEmpty()
         ? Bytes.of(Machine.memory().count() / 10 * 9)
         : Bytes.parse(deviceMemory);

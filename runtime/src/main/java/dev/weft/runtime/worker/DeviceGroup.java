@@ -3,15 +3,15 @@ package dev.weft.runtime.worker;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.Mesh;
-import dev.weft.core.collective.Bucketing;
-import dev.weft.core.collective.Specialization;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.collective.Collectives;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Compiled;
 import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Lowered;
+import dev.weft.engine.program.Place;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import dev.weft.runtime.collective.CollectiveCounters;
@@ -117,48 +117,54 @@ public final class DeviceGroup implements AutoCloseable {
    * @param graph the one program of all devices, collectives explicit
    * @param bound per device a buffer for every input of the graph
    * @param given per device buffers for outputs by their index; the others get memory of their own
-   * @param bucket the most bytes of a bucket, see {@link Bucketing}
+   * @param bucket the most bytes of a bucket, see {@link dev.weft.core.collective.Bucketing}
    */
   public GroupProgram load(
       Graph graph,
       List<Map<Value, DeviceBuffer>> bound,
       List<Map<Integer, DeviceBuffer>> given,
       Bytes bucket) {
-    Lowered common = Lowered.of(graph, devices.getFirst().kind());
-    return load(size() == 1 ? common : common.map(g -> Bucketing.apply(g, bucket)), bound, given);
+    return load(Compilation.common(graph, devices.getFirst().kind(), size(), bucket), bound, given);
   }
 
   private GroupProgram load(
       Lowered common,
       List<Map<Value, DeviceBuffer>> bound,
       List<Map<Integer, DeviceBuffer>> given) {
+    var compiled = new ArrayList<Compiled>();
+    for (int number = 0; number < devices.size(); number++) {
+      Device device = devices.get(number);
+      compiled.add(
+          Compiled.of(
+              device.kind(),
+              device.threads(),
+              device.routes(),
+              Compilation.own(common, mesh, number),
+              bound.get(number),
+              given.get(number)));
+    }
+    return load(compiled, Collections.nCopies(size(), Map.of()));
+  }
+
+  /**
+   * Makes a compiled graph ready to run on all devices.
+   *
+   * @param compiled what each device runs
+   * @param memory per device, for each place that it was compiled for, the buffer that it is; a
+   *     buffer stands for itself
+   */
+  public GroupProgram load(
+      List<Compiled> compiled, List<? extends Map<Place, DeviceBuffer>> memory) {
     List<Collectives> ends = transport.program();
     var executables = new ArrayList<Executable>();
     try {
       for (int number = 0; number < devices.size(); number++) {
-        int device = number;
-        Lowered own = common.map(g -> Specialization.on(g, mesh, device));
         executables.add(
-            devices.get(number).load(own, bound.get(number), given.get(number), ends.get(number)));
+            devices.get(number).load(compiled.get(number), memory.get(number), ends.get(number)));
       }
     } catch (RuntimeException e) {
       executables.forEach(Executable::close);
       throw e;
-    }
-    return new GroupProgram(this, executables);
-  }
-
-  /**
-   * A loaded program once more, on other memory.
-   *
-   * @param other per device, for each buffer of the program, the one to take its place
-   */
-  public GroupProgram load(GroupProgram loaded, List<Map<DeviceBuffer, DeviceBuffer>> other) {
-    List<Collectives> ends = transport.program();
-    var executables = new ArrayList<Executable>();
-    for (int number = 0; number < devices.size(); number++) {
-      executables.add(
-          devices.get(number).load(loaded.on(number), other.get(number), ends.get(number)));
     }
     return new GroupProgram(this, executables);
   }

@@ -3,8 +3,6 @@ package dev.weft.runtime.worker;
 import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.Mesh;
-import dev.weft.core.program.Program;
-import dev.weft.core.program.StageProgram;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.program.Routes;
 import java.util.ArrayList;
@@ -23,11 +21,8 @@ import java.util.function.ToLongFunction;
 public final class Pipeline implements AutoCloseable {
   private final List<DeviceGroup> groups = new ArrayList<>();
   private final List<StageMemory> memories = new ArrayList<>();
-  private final Bytes bucket;
 
-  private Pipeline(Bytes bucket) {
-    this.bucket = bucket;
-  }
+  private Pipeline() {}
 
   /**
    * Opens the devices of all stages.
@@ -35,12 +30,11 @@ public final class Pipeline implements AutoCloseable {
    * @param meshes of the stages
    * @param threads cores that each device's kernels use
    * @param budget the most bytes that each device may hold
-   * @param bucket the most bytes that a stage's devices reduce in one collective
    * @param routes chooses how ops are computed
    */
   public static Pipeline open(
-      DeviceKind kind, List<Mesh> meshes, int threads, Bytes budget, Bytes bucket, Routes routes) {
-    var pipeline = new Pipeline(bucket);
+      DeviceKind kind, List<Mesh> meshes, int threads, Bytes budget, Routes routes) {
+    var pipeline = new Pipeline();
     try {
       for (Mesh mesh : meshes) {
         DeviceGroup group =
@@ -56,17 +50,17 @@ public final class Pipeline implements AutoCloseable {
   }
 
   /**
-   * Makes a program ready: allocates what it holds and compiles its fragments.
+   * Makes a program ready: allocates what it holds.
    *
    * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if a stage does not fit its devices
    */
-  public LoadedProgram load(Program program) {
+  public LoadedProgram load(CompiledProgram compiled) {
     var stages = new ArrayList<LoadedStage>();
-    for (StageProgram stage : program.stages()) {
-      int number = stage.stage();
-      stages.add(new LoadedStage(stage, groups.get(number), memories.get(number), bucket));
+    for (CompiledStage stage : compiled.stages()) {
+      int number = stage.stage().stage();
+      stages.add(new LoadedStage(stage, groups.get(number), memories.get(number)));
     }
-    return new LoadedProgram(program, stages);
+    return new LoadedProgram(compiled.program(), stages);
   }
 
   /**

@@ -1,6 +1,7 @@
 package dev.weft.runtime.worker;
 
 import dev.weft.core.program.Buffer;
+import dev.weft.core.program.Holding;
 import dev.weft.core.program.Pool;
 import dev.weft.core.program.StageProgram;
 import java.util.ArrayList;
@@ -14,11 +15,8 @@ import java.util.Objects;
  * another: they share what they hold under the same name, whether it is kept between them or not.
  */
 final class StageMemory {
-  private record Place(String name, int slot, String form) {}
-
   private final DeviceGroup group;
-  private final Map<Place, ShardedBuffer> transients = new HashMap<>();
-  private final Map<String, ShardedBuffer> kept = new HashMap<>();
+  private final Map<Holding, ShardedBuffer> held = new HashMap<>();
 
   StageMemory(DeviceGroup group) {
     this.group = group;
@@ -36,15 +34,18 @@ final class StageMemory {
       Pool pool = stage.pools().get(buffer.pool());
       var slots = new ArrayList<ShardedBuffer>();
       for (int slot = 0; slot < pool.slots(); slot++) {
-        slots.add(pool.kept() ? kept(buffer) : shared(buffer, slot));
+        slots.add(tensor(buffer, Holding.of(stage, buffer, slot)));
       }
       tensors.add(List.copyOf(slots));
     }
     return tensors;
   }
 
-  private ShardedBuffer kept(Buffer buffer) {
-    ShardedBuffer known = kept.computeIfAbsent(buffer.name(), _ -> allocate(buffer));
+  private ShardedBuffer tensor(Buffer buffer, Holding holding) {
+    ShardedBuffer known =
+        held.computeIfAbsent(
+            holding,
+            _ -> ShardedBuffer.allocate(group, buffer.name(), buffer.type(), buffer.layout()));
     if (!known.type().equals(buffer.type()) || !known.on(0).type().equals(buffer.local())) {
       throw new IllegalStateException(
           buffer + " is kept as " + known.type() + " " + known.layout() + " by another program");
@@ -53,17 +54,8 @@ final class StageMemory {
     return known.layout().equals(buffer.layout()) ? known : known.as(buffer.layout());
   }
 
-  private ShardedBuffer shared(Buffer buffer, int slot) {
-    String form = buffer.type() + " " + buffer.layout();
-    return transients.computeIfAbsent(new Place(buffer.name(), slot, form), _ -> allocate(buffer));
-  }
-
-  private ShardedBuffer allocate(Buffer buffer) {
-    return ShardedBuffer.allocate(group, buffer.name(), buffer.type(), buffer.layout());
-  }
-
   /** What is kept under a name. */
   ShardedBuffer kept(String name) {
-    return Objects.requireNonNull(kept.get(name), () -> "nothing is kept as " + name);
+    return Objects.requireNonNull(held.get(Holding.kept(name)), () -> "nothing is kept as " + name);
   }
 }

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.weft.engine.buffer.OutOfDeviceMemoryException;
+import dev.weft.core.cluster.UserException;
 import dev.weft.engine.buffer.Slab;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -32,7 +32,8 @@ class LearnerMemoryTest {
   }
 
   private static void outOfMemory(TrainConfig config) {
-    assertThrows(OutOfDeviceMemoryException.class, () -> Learner.open(config));
+    UserException mistake = assertThrows(UserException.class, () -> Learner.open(config));
+    assertTrue(mistake.getMessage().contains("does not fit"), mistake.getMessage());
   }
 
   private static TrainConfig config(String mesh, String memory) {

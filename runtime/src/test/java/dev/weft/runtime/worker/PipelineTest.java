@@ -89,14 +89,16 @@ final class PipelineTest {
     return new Program("train", MICRO_BATCHES, List.of(stage0, stage1));
   }
 
+  private static final Compilation COMPILATION =
+      new Compilation(DeviceKind.CPU, 1, Routes.always(Route.DIRECT), Bytes.of(1 << 12), true);
+
   private static Pipeline open() {
     return Pipeline.open(
         DeviceKind.CPU,
         List.of(Mesh.SINGLE, Mesh.SINGLE),
         1,
         Bytes.of(1 << 24),
-        Bytes.of(1 << 12),
-        Routes.always(Route.DIRECT));
+        COMPILATION.routes());
   }
 
   private static Optional<MemorySegment> data(Buffer buffer, int microBatch) {
@@ -111,7 +113,7 @@ final class PipelineTest {
   @Test
   void microBatchesFlowInOrderThroughSlots() {
     try (Pipeline pipeline = open()) {
-      LoadedProgram program = pipeline.load(program());
+      LoadedProgram program = pipeline.load(COMPILATION.of(program()));
       for (int round = 1; round <= 20; round++) {
         var seen = pipeline.run(program, PipelineTest::data, Set.of("z"));
         assertEquals(List.of(21.0, 23.0, 25.0, 27.0, 29.0), seen.of("z"));
@@ -124,7 +126,7 @@ final class PipelineTest {
   @Test
   void aFailureStopsAllStages() {
     try (Pipeline pipeline = open()) {
-      LoadedProgram program = pipeline.load(program());
+      LoadedProgram program = pipeline.load(COMPILATION.of(program()));
       StepSource failing =
           (buffer, microBatch) -> {
             if (microBatch == 3) {
@@ -143,7 +145,7 @@ final class PipelineTest {
   @Test
   void namesWhatIsNotFinite() {
     try (Pipeline pipeline = open()) {
-      LoadedProgram program = pipeline.load(program());
+      LoadedProgram program = pipeline.load(COMPILATION.of(program()));
       StepSource bad =
           (buffer, _) -> {
             if (!buffer.name().equals("x")) {
