@@ -46,11 +46,7 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
 @Measurement(iterations = 5, time = 1)
 @Fork(
     value = 1,
-    jvmArgsAppend = {
-      "--enable-native-access=ALL-UNNAMED",
-      "--add-modules=jdk.incubator.vector",
-      "-XX:+UseSerialGC"
-    })
+    jvmArgsAppend = {"--enable-native-access=ALL-UNNAMED", "-XX:+UseSerialGC"})
 public class CallBenchmark {
   private static final int CALLS = 1000;
   private static final TensorType TYPE = TensorType.of(DataType.F32, 8);
