@@ -58,10 +58,23 @@ public record LayerNorm(double epsilon) implements Composite {
 
   @Override
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
+    if (kind == DeviceKind.CPU && isSmallRow(inputs)) {
+      return List.of(Kernel.of("weft::layer_norm(y0, y1, y2, x0, x1, x2, %s)".formatted(epsilon)));
+    }
     return List.of(
         Kernel.of(
             "aten::native_layer_norm(x0, [%d], &x1, &x2, %s) -> y0, y1, y2"
                 .formatted(inputs.getFirst().size(-1), epsilon)));
+  }
+
+  /**
+   * A row by itself, as the decoding of a token has it: a call of a library takes longer than it.
+   */
+  private static boolean isSmallRow(List<TensorType> inputs) {
+    TensorType x = inputs.getFirst();
+    return x.elements() == x.size(-1)
+        && x.elements() <= 1024
+        && inputs.stream().allMatch(t -> t.dtype() == DataType.F32 || t.dtype() == DataType.BF16);
   }
 
   @Override

@@ -4,6 +4,7 @@ import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.buffer.DeviceMemory;
@@ -37,9 +38,12 @@ public final class Device implements AutoCloseable {
   private final List<Executable> executables = new ArrayList<>();
   private final Set<DeviceBuffer> buffers = ConcurrentHashMap.newKeySet();
   private @Nullable Slab scratch;
+  private @Nullable Crew crew;
+  private final String name;
 
   private Device(DeviceKind kind, String name, int threads, Bytes budget, Routes routes) {
     this.kind = kind;
+    this.name = name;
     this.routes = routes;
     this.threads = threads;
     this.memory = new DeviceMemory(budget);
@@ -98,6 +102,14 @@ public final class Device implements AutoCloseable {
     return memory;
   }
 
+  /** Threads beside the one that computes; started when a program first needs them, on it. */
+  public Crew crew() {
+    if (crew == null) {
+      crew = new Crew(name, threads - 1);
+    }
+    return crew;
+  }
+
   /** The thread that computes. */
   public DeviceThread thread() {
     return thread;
@@ -109,7 +121,21 @@ public final class Device implements AutoCloseable {
    * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes
    */
   public DeviceBuffer allocate(String name, TensorType type) {
-    var buffer = new DeviceBuffer(this, name, type);
+    return allocate(name, type, Strided.dense(type.shape()));
+  }
+
+  /**
+   * Memory for one tensor, all zeros, for inputs of programs only.
+   *
+   * @param layout in which order the elements lie, without gaps
+   * @throws dev.weft.engine.buffer.OutOfDeviceMemoryException if the budget has not so many bytes
+   */
+  public DeviceBuffer allocate(String name, TensorType type, Strided layout) {
+    if (!layout.shape().equals(type.shape())
+        || !(layout.isContiguous() || layout.equals(layout.packed()))) {
+      throw new IllegalArgumentException(name + ": " + type + " cannot lie as " + layout);
+    }
+    var buffer = new DeviceBuffer(this, name, type, layout);
     buffers.add(buffer);
     return buffer;
   }
@@ -215,5 +241,8 @@ public final class Device implements AutoCloseable {
       scratch.close();
     }
     thread.close();
+    if (crew != null) {
+      crew.close();
+    }
   }
 }

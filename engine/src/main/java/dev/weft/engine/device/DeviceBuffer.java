@@ -1,21 +1,26 @@
 package dev.weft.engine.device;
 
+import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
 import dev.weft.engine.buffer.Slab;
 import dev.weft.engine.program.Place;
 import java.lang.foreign.MemorySegment;
 
-/** Memory of a device for one dense tensor, for as long as its owner wants. Starts as zeros. */
+/**
+ * Memory of a device for one tensor without gaps, for as long as its owner wants. Starts as zeros.
+ */
 public final class DeviceBuffer implements Place, AutoCloseable {
   private final Device device;
   private final String name;
   private final TensorType type;
+  private final Strided layout;
   private final Slab slab;
 
-  DeviceBuffer(Device device, String name, TensorType type) {
+  DeviceBuffer(Device device, String name, TensorType type, Strided layout) {
     this.device = device;
     this.name = name;
     this.type = type;
+    this.layout = layout;
     this.slab = Slab.map(device.memory(), type.bytes(), name);
   }
 
@@ -29,7 +34,12 @@ public final class DeviceBuffer implements Place, AutoCloseable {
     return type;
   }
 
-  /** The tensor's bytes, row-major, little-endian. */
+  @Override
+  public Strided layout() {
+    return layout;
+  }
+
+  /** The tensor's bytes, little-endian, row-major unless its layout is another. */
   public MemorySegment segment() {
     return slab.segment().asSlice(0, type.bytes());
   }

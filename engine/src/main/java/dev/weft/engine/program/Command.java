@@ -14,6 +14,7 @@ sealed interface Command {
    *
    * @param results where tensors go that the library makes
    * @param serialBlas whether the matrix library must run on one thread meanwhile
+   * @param small whether it is too little work for more than one thread
    */
   record Library(
       String origin,
@@ -22,7 +23,8 @@ sealed interface Command {
       String overload,
       List<Slot> arguments,
       List<Optional<Operand>> results,
-      boolean serialBlas)
+      boolean serialBlas,
+      boolean small)
       implements Command {}
 
   /** A copy, strides and data types as they are. */
@@ -44,6 +46,16 @@ sealed interface Command {
    */
   record Subtract(
       String origin, Operand target, Operand left, Operand right, @Nullable Operand ones)
+      implements Command {}
+
+  /** One row normalised; see the op. */
+  record LayerNorm(
+      String origin,
+      List<Operand> results,
+      Operand row,
+      Operand scale,
+      Operand shift,
+      double epsilon)
       implements Command {}
 
   /** One number everywhere. */

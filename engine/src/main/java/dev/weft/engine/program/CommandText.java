@@ -21,6 +21,7 @@ final class CommandText {
               ? text("add in place", add.left(), add.right())
               : text("add", add.left(), add.right());
       case Command.Subtract subtract -> text("subtract", subtract.left(), subtract.right());
+      case Command.LayerNorm norm -> text("layer norm", norm.row());
       case Command.Fill fill -> text("fill", fill.target());
       case Command.RandomBits bits -> text("random bits", bits.target());
       case Command.Dynamic dynamic ->

@@ -1,6 +1,7 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Kernel;
 import dev.weft.core.graph.Literal;
@@ -27,6 +28,8 @@ final class CommandWriter {
   private static final long LONGEST_ROW = 1 << 16;
 
   private static final long SHORTEST_ROW = 64;
+  static final double SMALL_BYTES = 1 << 20;
+  private static final double SMALL_FLOPS = 2e6;
 
   private final Placement placement;
   private final Map<Buffer, Literal> constants;
@@ -168,7 +171,17 @@ final class CommandWriter {
             call.overload(),
             slots,
             results,
-            serialBlas));
+            serialBlas,
+            isSmall()));
+  }
+
+  /**
+   * Whether one thread is done before a second would be awake. By measurement that takes some 50
+   * microseconds; a thread reads 10 GB/s and computes 20 GFLOP/s of small products.
+   */
+  private boolean isSmall() {
+    Cost cost = item.op().cost(item.inputs().stream().map(flat -> flat.type).toList());
+    return cost.bytes() < SMALL_BYTES && cost.flops() < SMALL_FLOPS;
   }
 
   private void writeRoutine(KernelCall call) {
@@ -188,6 +201,14 @@ final class CommandWriter {
             yield new Command.Subtract(origin, target, left, right, ones(target, left, right));
           }
           case "copy" -> new Command.Copy(origin, tensor(call, 0), tensor(call, 1));
+          case "layer_norm" ->
+              new Command.LayerNorm(
+                  origin,
+                  List.of(tensor(call, 0), tensor(call, 1), tensor(call, 2)),
+                  dense(tensor(call, 3)),
+                  dense(tensor(call, 4)),
+                  dense(tensor(call, 5)),
+                  real(call, 6));
           case "fill" -> new Command.Fill(origin, tensor(call, 0), real(call, 1));
           case "random_bits" ->
               new Command.RandomBits(
@@ -381,7 +402,7 @@ final class CommandWriter {
     commands.add(command);
   }
 
-  private static List<Operand> operands(Command command) {
+  static List<Operand> operands(Command command) {
     return switch (command) {
       case Command.Library library -> {
         var all = new ArrayList<Operand>();
@@ -393,6 +414,11 @@ final class CommandWriter {
       case Command.Add add -> with(add.ones(), add.target(), add.left(), add.right());
       case Command.Subtract subtract ->
           with(subtract.ones(), subtract.target(), subtract.left(), subtract.right());
+      case Command.LayerNorm norm -> {
+        var all = new ArrayList<>(norm.results());
+        all.addAll(List.of(norm.row(), norm.scale(), norm.shift()));
+        yield all;
+      }
       case Command.Fill fill -> List.of(fill.target());
       case Command.Begin begin -> {
         var all = new ArrayList<>(begin.targets());

@@ -83,6 +83,12 @@ public final class Compiled {
         own.add(made);
       }
     }
+    for (Place result : results) {
+      if (!result.layout().isContiguous()) {
+        throw new IllegalArgumentException(
+            "graph " + graph.name() + ": output into " + result + ", which is not row-major");
+      }
+    }
     Program program =
         Program.of(
             graph, kind, (op, types) -> routes.choose(kind, threads, op, types), bound, results);

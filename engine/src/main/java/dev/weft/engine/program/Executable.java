@@ -67,7 +67,7 @@ public final class Executable implements AutoCloseable {
     this.places = Map.copyOf(all);
     all.forEach(
         (from, to) -> {
-          if (!from.type().equals(to.type())) {
+          if (!from.type().equals(to.type()) || !from.layout().equals(to.layout())) {
             throw new IllegalArgumentException(
                 "graph " + name + ": " + to + " cannot take the place of " + from);
           }

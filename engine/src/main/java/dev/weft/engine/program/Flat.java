@@ -18,7 +18,7 @@ final class Flat {
   /** Of a base: the numbers, where they are known when the program is loaded. */
   @Nullable Literal literal;
 
-  /** Of a base: where it lies; the layout is dense from {@code place}'s offset on. */
+  /** Of a base: where it lies, from {@code place}'s offset on. */
   @Nullable Operand place;
 
   /** Of a base: the part of a stack in which it is made in the first place. */
@@ -41,7 +41,12 @@ final class Flat {
   }
 
   static Flat of(String name, TensorType type) {
-    return new Flat(name, type, null, Strided.dense(type.shape()));
+    return of(name, type, Strided.dense(type.shape()));
+  }
+
+  /** A base whose elements lie in another order, without gaps. */
+  static Flat of(String name, TensorType type, Strided layout) {
+    return new Flat(name, type, null, layout);
   }
 
   static Flat view(String name, TensorType type, Flat of, Strided layout) {

@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /**
  * Unrolls repeats, resolves views, computes what is known at load, and chooses kernels. A stack of
@@ -58,11 +59,14 @@ final class Flattening {
   }
 
   static Flattening of(
-      Graph graph, DeviceKind kind, BiFunction<Op, List<TensorType>, Route> routes) {
+      Graph graph,
+      DeviceKind kind,
+      BiFunction<Op, List<TensorType>, Route> routes,
+      Function<Value, Strided> layouts) {
     var flattening = new Flattening(kind, routes);
     Map<Value, Entry> environment = new HashMap<>();
     for (Value input : graph.inputValues()) {
-      Flat flat = Flat.of(input.name(), input.type());
+      Flat flat = Flat.of(input.name(), input.type(), layouts.apply(input));
       flattening.inputs.put(input, flat);
       environment.put(input, new Entry.Whole(flat));
     }

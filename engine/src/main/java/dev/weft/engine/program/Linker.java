@@ -9,6 +9,7 @@ import dev.weft.core.graph.TensorType;
 import dev.weft.core.op.Philox;
 import dev.weft.engine.buffer.DeviceMemory;
 import dev.weft.engine.collective.Collectives;
+import dev.weft.engine.device.Crew;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.kernel.KernelArgument;
 import dev.weft.engine.library.Argument;
@@ -48,6 +49,7 @@ final class Linker {
   private final Map<Integer, Collectives.Exchange> exchanges = new HashMap<>();
   private final Collectives collectives;
   private final int threads;
+  private final Device device;
 
   Linker(
       Device device,
@@ -59,6 +61,7 @@ final class Linker {
     this.kind = device.kind();
     this.memory = device.memory();
     this.threads = device.threads();
+    this.device = device;
     this.collectives = collectives;
     this.arena = arena;
     this.scratch = scratch;
@@ -75,12 +78,46 @@ final class Linker {
     return slots;
   }
 
+  /** How many threads the commands linked so far leave set; 0 where that is not known. */
+  private int current;
+
   Step link(Command command) {
+    Step step = bind(command);
+    int wanted = threads(command);
+    if (wanted == current) {
+      return step;
+    }
+    current = wanted;
+    Torch torch = Torch.instance();
+    return () -> {
+      torch.changeThreads(wanted);
+      step.run();
+    };
+  }
+
+  private int threads(Command command) {
     return switch (command) {
-      case Command.Library library -> library(library);
+      case Command.Begin _, Command.Await _ -> current;
+      case Command.Library library ->
+          library.small() || RowProduct.isOne(library, kind, threads) ? 1 : threads;
+      default ->
+          CommandWriter.operands(command).stream()
+                      .mapToLong(o -> o.shape().elements() * o.dtype().bytes())
+                      .sum()
+                  < CommandWriter.SMALL_BYTES
+              ? 1
+              : threads;
+    };
+  }
+
+  private Step bind(Command command) {
+    return switch (command) {
+      case Command.Library library ->
+          RowProduct.isOne(library, kind, threads) ? rowProduct(library) : library(library);
       case Command.Copy copy -> copy(copy.target(), copy.source());
       case Command.Add add -> add(add);
       case Command.Subtract subtract -> subtract(subtract);
+      case Command.LayerNorm norm -> SmallRow.layerNorm(norm, this::row);
       case Command.Fill fill ->
           dispatch(
               "aten::fill_",
@@ -116,6 +153,16 @@ final class Linker {
       throw new IllegalStateException("a collective on memory with gaps: " + operand);
     }
     return segment(operand, operand.shape().elements() * operand.dtype().bytes());
+  }
+
+  private Step rowProduct(Command.Library product) {
+    List<Runnable> parts = new ArrayList<>();
+    for (Command.Library part : RowProduct.parts(product, threads)) {
+      parts.add(library(part)::run);
+    }
+    Crew crew = device.crew();
+    var job = new Crew.Job(parts);
+    return () -> crew.run(job);
   }
 
   private Step library(Command.Library library) {
@@ -297,6 +344,13 @@ final class Linker {
   /** target += factor * addend. */
   private Step addInPlace(Operand target, Operand addend, int factor, @Nullable Operand ones) {
     DataType dtype = target.dtype();
+    int count = (int) Math.min(SmallRow.LONGEST + 1, target.shape().elements());
+    if (SmallRow.isFor(dtype, count)
+        && addend.dtype() == dtype
+        && target.layout().isContiguous()
+        && addend.layout().isContiguous()) {
+      return SmallRow.sum(row(target), row(addend), factor);
+    }
     TensorHandle one =
         ones == null
             ? handle(new View(number(dtype, 1).address(), dtype, Strided.dense(Shape.SCALAR)))
@@ -315,6 +369,12 @@ final class Linker {
                     handle(new View(scale.address(), dtype, Strided.dense(Shape.of(1)))))),
             List.of());
     return call::invoke;
+  }
+
+  private SmallRow row(Operand operand) {
+    int count = Math.toIntExact(operand.shape().elements());
+    return new SmallRow(
+        segment(operand, (long) count * operand.dtype().bytes()), operand.dtype(), count);
   }
 
   private Step randomBits(Command.RandomBits bits) {

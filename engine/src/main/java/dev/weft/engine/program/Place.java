@@ -1,5 +1,6 @@
 package dev.weft.engine.program;
 
+import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
 
 /**
@@ -11,7 +12,10 @@ public interface Place {
 
   TensorType type();
 
-  /** Stands for memory that is there only when the compiled graph is loaded. */
+  /** In which order the elements lie. */
+  Strided layout();
+
+  /** Stands for memory, row-major, that is there only when the compiled graph is loaded. */
   static Place of(String name, TensorType type) {
     return new Place() {
       @Override
@@ -22,6 +26,11 @@ public interface Place {
       @Override
       public TensorType type() {
         return type;
+      }
+
+      @Override
+      public Strided layout() {
+        return Strided.dense(type.shape());
       }
 
       @Override

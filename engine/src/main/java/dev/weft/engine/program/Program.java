@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiFunction;
 
@@ -35,12 +36,14 @@ record Program(List<Command> commands, Map<Buffer, Literal> constants, MemoryPla
       BiFunction<Op, List<TensorType>, Route> routes,
       Map<Value, ? extends Place> bound,
       List<Place> results) {
-    Flattening flattening = Flattening.of(graph, kind, routes);
+    Flattening flattening =
+        Flattening.of(
+            graph, kind, routes, input -> Objects.requireNonNull(bound.get(input)).layout());
     Map<Buffer, Literal> constants = new LinkedHashMap<>();
     for (Flat constant : flattening.constants()) {
       Buffer buffer = new Buffer(constant.name, constant.type.bytes(), null);
       constant.place = Operand.dense(buffer, constant.type.dtype(), constant.type.shape());
-      constants.put(buffer, java.util.Objects.requireNonNull(constant.literal));
+      constants.put(buffer, Objects.requireNonNull(constant.literal));
     }
     Placement placement = Placement.of(graph, flattening, kind, bound, results);
     var writer = new CommandWriter(placement, constants);

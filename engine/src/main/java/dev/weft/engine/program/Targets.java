@@ -26,6 +26,7 @@ final class Targets {
       case Command.Copy copy -> List.of(copy.target());
       case Command.Add add -> List.of(add.target());
       case Command.Subtract subtract -> List.of(subtract.target());
+      case Command.LayerNorm norm -> norm.results();
       case Command.Fill fill -> List.of(fill.target());
       case Command.RandomBits bits -> List.of(bits.target());
       case Command.Begin _ -> List.of();

@@ -61,7 +61,10 @@ public final class Generator implements AutoCloseable {
     allocate("position", TensorType.scalar(DataType.I64));
     this.traced = GenerationGraphs.decode(generative, model, dtype);
     for (Value parameter : traced.graph().inputs(Graph.Kind.PARAMETER)) {
-      allocate(parameter.name(), parameter.type());
+      buffers.put(
+          parameter.name(),
+          device.allocate(
+              parameter.name(), parameter.type(), RowProducts.layout(traced.graph(), parameter)));
     }
     this.decode = load(traced.graph(), "token");
   }
@@ -80,7 +83,9 @@ public final class Generator implements AutoCloseable {
         }
         TensorType type = tensor.type().with(held);
         MemorySegment target = buffer.segment().asSlice(offset, type.bytes());
-        if (type.equals(tensor.type())) {
+        if (!buffer.layout().isContiguous()) {
+          Literals.write(turned(tensor, held), target);
+        } else if (type.equals(tensor.type())) {
           target.copyFrom(tensor.data());
         } else {
           // Read as numbers and rounded once, here: tokens read the narrow numbers alone.
@@ -90,6 +95,20 @@ public final class Generator implements AutoCloseable {
         offset += type.bytes();
       }
     }
+  }
+
+  /** A matrix's numbers column by column, in the type in which they are held. */
+  private static Literal turned(TensorData tensor, DataType held) {
+    double[] values = Literals.read(tensor.type(), tensor.data()).doubles();
+    double[] result = new double[values.length];
+    int rows = Math.toIntExact(tensor.type().size(0));
+    int columns = Math.toIntExact(tensor.type().size(1));
+    for (int column = 0; column < columns; column++) {
+      for (int row = 0; row < rows; row++) {
+        result[column * rows + row] = values[row * columns + column];
+      }
+    }
+    return Literal.of(TensorType.of(held, columns, rows), result);
   }
 
   /** Makes a checkpoint's model ready. */
