@@ -40,7 +40,6 @@ final class ExitCodeTest {
   @Test
   void tooLittleMemoryEndsWith2() {
     assertEquals(2, Main.run("bench", "step", "--device-memory", "1MiB", "--steps", "1"));
-    assertEquals(2, Main.run("bench", "decode", "--sequence", "8"));
     assertEquals(2, Main.run("bench", "step", "--hidden", "2000000000", "--heads", "1"));
   }
 }
