@@ -64,7 +64,7 @@ public record Adamw(double beta1, double beta2, double epsilon, double weightDec
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
     return List.of(
         Kernel.of(
-                "aten::_fused_adamw_.tensor_lr({x0}, {x1}, {x2}, {x3}, {}, {x5}, x4, %s, %s, %s, %s, false, false, &x6, none)"
+                "aten::_fused_adamw_.tensor_lr({x0}, {contiguous(x1)}, {x2}, {x3}, {}, {x5}, x4, %s, %s, %s, %s, false, false, &x6, none)"
                     .formatted(beta1, beta2, weightDecay, epsilon))
             .mutating(0, 0)
             .mutating(1, 2)

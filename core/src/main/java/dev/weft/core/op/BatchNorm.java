@@ -130,7 +130,7 @@ public record BatchNorm(double epsilon) implements Composite {
     }
     return List.of(
         Kernel.of(
-            "aten::native_batch_norm.out(x0, &x1, &x2, none, none, true, 0.1, %s, y0, y1, y2)"
+            "aten::native_batch_norm.out(contiguous(x0), &contiguous(x1), &contiguous(x2), none, none, true, 0.1, %s, y0, y1, y2)"
                 .formatted(epsilon)));
   }
 

@@ -67,8 +67,9 @@ public record BatchNormGradient() implements Composite {
     }
     return List.of(
         Kernel.of(
-            "aten::native_batch_norm_backward(contiguous(x0), contiguous(x1), &x4, none, none, &x2,"
-                + " &x3, true, 0.0, [true,true,true]) -> y0, y1, y2"));
+            "aten::native_batch_norm_backward(contiguous(x0), contiguous(x1), &contiguous(x4),"
+                + " none, none, &contiguous(x2), &contiguous(x3), true, 0.0, [true,true,true]) ->"
+                + " y0, y1, y2"));
   }
 
   @Override

@@ -92,7 +92,7 @@ public record GroupNorm(long groups, double epsilon) implements Composite {
     }
     return List.of(
         Kernel.of(
-            "aten::native_group_norm(contiguous(x0), &x1, &x2, %d, %d, %d, %d, %s) -> y0, y1, y2"
+            "aten::native_group_norm(contiguous(x0), &contiguous(x1), &contiguous(x2), %d, %d, %d, %d, %s) -> y0, y1, y2"
                 .formatted(x.size(0), x.size(1), x.product(2, x.rank()), groups, epsilon)));
   }
 

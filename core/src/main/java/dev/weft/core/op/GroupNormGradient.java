@@ -67,7 +67,7 @@ public record GroupNormGradient() implements Composite {
     }
     return List.of(
         Kernel.of(
-            "aten::native_group_norm_backward(contiguous(x0), contiguous(x1), contiguous(x2), contiguous(x3), &x4, %d, %d, %d, %d, [true,true,true]) -> y0, y1, y2"
+            "aten::native_group_norm_backward(contiguous(x0), contiguous(x1), contiguous(x2), contiguous(x3), &contiguous(x4), %d, %d, %d, %d, [true,true,true]) -> y0, y1, y2"
                 .formatted(x.size(0), x.size(1), x.product(2, x.rank()), inputs.get(2).size(1))));
   }
 

@@ -22,7 +22,8 @@ public record LayerNorm(double epsilon) implements Composite {
   static final OpEntry ENTRY =
       OpEntry.of(
           LayerNorm.class,
-          Example.of(new LayerNorm(1e-5), Example.f32(2, 3, 8), Example.f32(8), Example.f32(8)));
+          Example.of(new LayerNorm(1e-5), Example.f32(2, 3, 8), Example.f32(8), Example.f32(8)),
+          Example.of(new LayerNorm(1e-5), Example.f32(1, 8), Example.f32(8), Example.f32(8)));
 
   @Override
   public List<TensorType> infer(List<TensorType> inputs) {

@@ -62,7 +62,7 @@ public record LayerNormGradient() implements Composite {
   public List<Kernel> kernels(DeviceKind kind, List<TensorType> inputs) {
     return List.of(
         Kernel.of(
-            "aten::native_layer_norm_backward(x0, x1, [%d], x2, x3, &x4, &x4, [true,true,true]) -> y0, y1, y2"
+            "aten::native_layer_norm_backward(contiguous(x0), contiguous(x1), [%d], contiguous(x2), contiguous(x3), &contiguous(x4), &contiguous(x4), [true,true,true]) -> y0, y1, y2"
                 .formatted(inputs.getFirst().size(-1))));
   }
 

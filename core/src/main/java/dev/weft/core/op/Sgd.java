@@ -70,7 +70,7 @@ public record Sgd(double momentum, boolean nesterov, double weightDecay) impleme
     }
     return List.of(
         Kernel.of(
-                "aten::_fused_sgd_.tensor_lr({x0}, {x1}, {x2}, %s, %s, x3, 0.0, %b, false, false, &x4, none)"
+                "aten::_fused_sgd_.tensor_lr({x0}, {contiguous(x1)}, {x2}, %s, %s, x3, 0.0, %b, false, false, &x4, none)"
                     .formatted(weightDecay, momentum, nesterov))
             .mutating(0, 0)
             .mutating(1, 2)
