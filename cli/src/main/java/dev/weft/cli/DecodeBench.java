@@ -36,8 +36,6 @@ final class DecodeBench implements Callable<Integer> {
   @Override
   public Integer call() {
     TrainConfig config = ConfigOptions.read(spec.commandLine(), TrainConfig.DEFAULT);
-    int threads =
-        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
     ObjectNode result = new ObjectMapper().createObjectNode();
     try (Generator generator = Generator.untrained(config)) {
       // A token takes the same time at every position: it always looks at the whole context.
@@ -58,7 +56,7 @@ final class DecodeBench implements Callable<Integer> {
       }
       Arrays.sort(seconds);
       double median = seconds[TOKENS / 2];
-      double bandwidth = Machine.readBandwidth(threads);
+      double bandwidth = Machine.readBandwidth(config.cores());
       double bound = generator.parameterBytes() / bandwidth;
       result.put("seconds_per_token", median);
       result.put("seconds_per_token_min", seconds[0]);

@@ -102,11 +102,16 @@ final class ExplainCommand implements Callable<Integer> {
     ShardedStep whole = ShardedStep.of(graphs, devices, config.zero(), trained.microBatches());
     ShardedStep cut =
         config.subPipeline().equals("0") ? whole : whole.inHalves(halves(config, trained));
+    boolean loops = loops(config, ShardedStep.graphs(cut.passes()), devices);
+    return (loops ? cut.looped() : cut).explanation();
+  }
+
+  /** Whether collectives would be looped; says why if that was to be found. */
+  private static boolean loops(TrainConfig config, List<Graph> graphs, Mesh devices) {
     MatmulLooping.Chosen loops =
-        Loops.parse(config.collectiveMatmul(), trained.threads())
-            .choose(ShardedStep.graphs(cut.passes()), devices);
+        Loops.parse(config.collectiveMatmul(), config.cores()).choose(graphs, devices);
     loops.remark().ifPresent(remark -> System.err.println("note: " + remark));
-    return (loops.loops() ? cut.looped() : cut).explanation();
+    return loops.loops();
   }
 
   /** The level of halves that the model would be trained at. */
@@ -135,11 +140,8 @@ final class ExplainCommand implements Callable<Integer> {
     MeshCheck.requireKnown(program, devices);
     MeshCheck.requireUsed(devices, MeshCheck.axesInUse(program));
     Partitioned plain = Partitioner.partition(program, devices);
-    MatmulLooping.Chosen loops =
-        Loops.parse(config.collectiveMatmul(), config.cores())
-            .choose(List.of(plain.graph()), devices);
-    loops.remark().ifPresent(remark -> System.err.println("note: " + remark));
-    return Explanation.of(program, loops.loops() ? CollectiveMatmul.apply(plain) : plain);
+    boolean loops = loops(config, List.of(plain.graph()), devices);
+    return Explanation.of(program, loops ? CollectiveMatmul.apply(plain) : plain);
   }
 
   private static Graph read(Path file) {

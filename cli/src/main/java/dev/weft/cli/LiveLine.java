@@ -57,43 +57,33 @@ final class LiveLine implements Progress {
    * The fullest account of a step that a line has room for: one that wraps could not be rewritten.
    */
   static String line(Logged step, int width) {
+    long left = Math.round(step.secondsLeft());
     String full =
-        String.format(
-            Locale.ROOT,
-            "step %d/%d  loss %.4f  %,.0f %s/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s"
-                + " left",
-            step.step(),
-            step.steps(),
-            step.loss(),
-            step.unitsPerSecond(),
-            step.unit(),
-            step.flopsPerSecond() / 1e9,
-            step.shareOfPeak() * 100,
-            Bytes.of(step.memoryBytes()),
-            duration(step.secondsLeft()));
+        text(
+            "step %d/%d  loss %.4f  %,.0f %s/s  %.1f GFLOP/s (%.0f %% of matmul peak)  %s  %s left",
+            step, left < 60 ? left + " s" : "%d min %02d s".formatted(left / 60, left % 60));
     if (full.length() <= width) {
       return full;
     }
-    long left = Math.round(step.secondsLeft());
     String brief =
-        String.format(
-            Locale.ROOT,
-            "%d/%d loss %.4f %,.0f %s/s %.0f GFLOP/s (%.0f %%) %s %d:%02d left",
-            step.step(),
-            step.steps(),
-            step.loss(),
-            step.unitsPerSecond(),
-            step.unit(),
-            step.flopsPerSecond() / 1e9,
-            step.shareOfPeak() * 100,
-            Bytes.of(step.memoryBytes()),
-            left / 60,
-            left % 60);
+        text(
+            "%d/%d loss %.4f %,.0f %s/s %.0f GFLOP/s (%.0f %%) %s %s left",
+            step, "%d:%02d".formatted(left / 60, left % 60));
     return brief.substring(0, Math.min(brief.length(), Math.max(0, width)));
   }
 
-  private static String duration(double seconds) {
-    long whole = Math.round(seconds);
-    return whole < 60 ? whole + " s" : "%d min %02d s".formatted(whole / 60, whole % 60);
+  private static String text(String form, Logged step, String left) {
+    return String.format(
+        Locale.ROOT,
+        form,
+        step.step(),
+        step.steps(),
+        step.loss(),
+        step.unitsPerSecond(),
+        step.unit(),
+        step.flopsPerSecond() / 1e9,
+        step.shareOfPeak() * 100,
+        Bytes.of(step.memoryBytes()),
+        left);
   }
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Cluster;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.DataType;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.Queue;
 import dev.weft.core.simulate.ClusterCosts;
@@ -66,10 +67,10 @@ final class SimulatorBench implements Callable<Integer> {
         session.step(step, RATE, batches);
       }
       System.gc();
-      Cluster before = measure(session, config);
+      Cluster before = measure(session, config.computeType());
       for (int round = 1; round <= rounds; round++) {
         session.step(WARMUP + round, RATE, batches);
-        Cluster after = measure(session, config);
+        Cluster after = measure(session, config.computeType());
         found.add(round(session.lastStep(), List.of(before, after)));
         before = after;
         System.err.printf("round %d of %d%n", round, rounds);
@@ -80,10 +81,10 @@ final class SimulatorBench implements Callable<Integer> {
   }
 
   /** What the devices can do right now, as many at work as the step has. */
-  private static Cluster measure(Session session, TrainConfig config) {
-    int devices = config.stages() * config.pipelinePlan().mesh().size();
+  private static Cluster measure(Session session, DataType dtype) {
+    int devices = session.memoryUse().size();
     return ClusterProfiler.measure(
-        devices, Math.max(1, session.threads() / devices), List.of(config.computeType()), _ -> {});
+        devices, Math.max(1, session.threads() / devices), List.of(dtype), _ -> {});
   }
 
   /** A step, and the means of what it takes on the clusters. */

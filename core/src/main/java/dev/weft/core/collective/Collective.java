@@ -3,8 +3,11 @@ package dev.weft.core.collective;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.Factors;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.TensorType;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -34,6 +37,18 @@ public sealed interface Collective extends Op permits Reducing, Moving, Bucket {
   }
 
   Kind kind();
+
+  /** The collectives of a graph and of its bodies, in order, each as often as it is written. */
+  static List<Node> in(Graph graph) {
+    var found = new ArrayList<Node>();
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Collective) {
+        found.add(node);
+      }
+      node.op().bodies().forEach(body -> found.addAll(in(body)));
+    }
+    return found;
+  }
 
   /** The axes that the group's members differ along, outermost first. */
   List<MeshAxis> axes();

@@ -26,6 +26,11 @@ public sealed interface Coordinated extends Op
   /** The axes whose coordinates count, outermost first. */
   List<MeshAxis> axes();
 
+  /** How many devices differ along the axes. */
+  default int members() {
+    return axes().stream().mapToInt(MeshAxis::size).reduce(1, Math::multiplyExact);
+  }
+
   /**
    * What the op computes on one device, in ordinary ops.
    *

@@ -29,7 +29,6 @@ public record RingSlice(List<MeshAxis> axes, int dim, int ahead) implements Coor
 
   @Override
   public Tensor on(Builder builder, int tile, List<Tensor> inputs) {
-    int members = axes.stream().mapToInt(MeshAxis::size).reduce(1, Math::multiplyExact);
-    return own().on(builder, Math.floorMod(tile + ahead, members), inputs);
+    return own().on(builder, Math.floorMod(tile + ahead, members()), inputs);
   }
 }

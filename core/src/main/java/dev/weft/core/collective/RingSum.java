@@ -20,8 +20,7 @@ public record RingSum(List<MeshAxis> axes) implements Coordinated {
 
   @Override
   public List<TensorType> infer(List<TensorType> inputs) {
-    Check.count(
-        this, inputs, axes.stream().mapToInt(MeshAxis::size).reduce(1, Math::multiplyExact));
+    Check.count(this, inputs, members());
     for (int i = 0; i < inputs.size(); i++) {
       Check.type(this, inputs, i, inputs.getFirst());
     }

@@ -29,6 +29,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -110,8 +111,7 @@ final class Batch {
 
   /** Whether the value has rows, in whatever dims. */
   boolean hasRows(Value value) {
-    return java.util.stream.IntStream.range(0, value.type().rank())
-        .anyMatch(dim -> isBatch(value, dim));
+    return IntStream.range(0, value.type().rank()).anyMatch(dim -> isBatch(value, dim));
   }
 
   private boolean isBatch(Value value, int dim) {

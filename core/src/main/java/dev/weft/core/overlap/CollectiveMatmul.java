@@ -73,8 +73,7 @@ public final class CollectiveMatmul {
   public static Partitioned apply(Partitioned whole) {
     var loops = new CollectiveMatmul();
     Graph graph = loops.rewritten(whole.graph());
-    var sent = new ArrayList<Node>();
-    collectives(whole.graph(), sent);
+    List<Node> sent = Collective.in(whole.graph());
     var uses = new ArrayList<CollectiveUse>();
     for (int i = 0; i < sent.size(); i++) {
       loops.add(uses, sent.get(i), whole.collectives().get(i));
@@ -108,17 +107,6 @@ public final class CollectiveMatmul {
                   use.source(),
                   use.reason() + "; looped beside the products of " + looped.products()));
         }
-      }
-    }
-  }
-
-  /** The collectives of a graph, in the order in which a partitioned program lists them. */
-  private static void collectives(Graph graph, List<Node> found) {
-    for (Node node : graph.nodes()) {
-      if (node.op() instanceof Repeat repeat) {
-        collectives(repeat.body(), found);
-      } else if (node.op() instanceof Collective) {
-        found.add(node);
       }
     }
   }

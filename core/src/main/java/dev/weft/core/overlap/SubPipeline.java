@@ -9,7 +9,6 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
-import dev.weft.core.op.Repeat;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Partitioned;
 import java.util.ArrayList;
@@ -92,7 +91,7 @@ public final class SubPipeline {
     if (halved.isEmpty()) {
       return with(whole, whole.graph(), whole.collectives(), List.of(changesNothing(level)));
     }
-    List<Node> sent = collectives(whole.graph());
+    List<Node> sent = Collective.in(whole.graph());
     var uses = new ArrayList<CollectiveUse>();
     for (int i = 0; i < sent.size(); i++) {
       add(uses, sent.get(i), whole.collectives().get(i), halved.get());
@@ -124,13 +123,13 @@ public final class SubPipeline {
         .map(b -> Halved.of(graph, b, level))
         .filter(
             halved ->
-                collectives(graph).stream().anyMatch(node -> halved.factor(node).isPresent()));
+                Collective.in(graph).stream().anyMatch(node -> halved.factor(node).isPresent()));
   }
 
   /** What is sent whole though rows could be told apart, in a sentence. */
   private static List<String> whole(Graph graph, Halved halved) {
     List<String> whole =
-        collectives(graph).stream()
+        Collective.in(graph).stream()
             .filter(node -> halved.batch().factor(node).isEmpty())
             .filter(node -> halved.batch().hasRows(node.input(0)))
             .map(node -> "the %s of %s".formatted(((Collective) node.op()).kind(), node.input(0)))
@@ -168,23 +167,6 @@ public final class SubPipeline {
               use.value(),
               use.source(),
               use.reason() + ", in halves"));
-    }
-  }
-
-  private static List<Node> collectives(Graph graph) {
-    var found = new ArrayList<Node>();
-    collectives(graph, found);
-    return found;
-  }
-
-  /** The collectives of a graph, in the order in which a partitioned program lists them. */
-  private static void collectives(Graph graph, List<Node> found) {
-    for (Node node : graph.nodes()) {
-      if (node.op() instanceof Repeat repeat) {
-        collectives(repeat.body(), found);
-      } else if (node.op() instanceof Collective) {
-        found.add(node);
-      }
     }
   }
 }

@@ -55,7 +55,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
   @Override
   public Duration fragment(StageProgram stage, Fragment fragment) {
     Duration nodes =
-        cluster.overlaps() && sends(fragment.graph())
+        cluster.overlaps() && !Collective.in(fragment.graph()).isEmpty()
             ? Exposure.of(fragment.graph(), stage.mesh(), this, stage.stage() * stageDevices)
             : graph(fragment.graph(), stage);
     return new Duration(nodes.time() + copies(fragment.graph()), nodes.communication());
@@ -89,14 +89,6 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
       }
     }
     return time;
-  }
-
-  private static boolean sends(Graph graph) {
-    return graph.nodes().stream()
-        .anyMatch(
-            node ->
-                node.op() instanceof Collective
-                    || node.op().bodies().stream().anyMatch(ClusterCosts::sends));
   }
 
   private Duration graph(Graph graph, StageProgram stage) {
@@ -169,13 +161,6 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
               device.arithmetic(kind, dtype, cost.flops()), cost.bytes() / device.bytesPerSecond());
       default -> device.streaming(kind, dtype, cost.bytes());
     };
-  }
-
-  /** Whether each element of the result follows from the elements at its place. */
-  static boolean isElementwise(Node node) {
-    String kind = kind(node.op().name());
-    return node.outputs().size() == 1
-        && (kind.equals(DeviceProfile.OTHERS) || kind.equals("transcendental"));
   }
 
   private static boolean isView(Node node) {

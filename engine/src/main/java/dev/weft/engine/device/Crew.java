@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Threads that take parts of a device's work: for work of some microseconds, which is over before
  * the threads of the library's loops wake. A helper looks for more for a while after each part; one
- * that comes too late finds its part done by the device's own thread, which never waits for it.
+ * that comes too late finds its part done by the device's own thread, which waits only for parts
+ * that a helper has begun.
  */
 public final class Crew implements AutoCloseable {
   /** How long a helper looks for more: longer than what lies between two products of a token. */

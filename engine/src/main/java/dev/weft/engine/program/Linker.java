@@ -51,6 +51,9 @@ final class Linker {
   private final int threads;
   private final Device device;
 
+  /** How many threads the commands linked so far leave set; 0 where that is not known. */
+  private int current;
+
   Linker(
       Device device,
       Collectives collectives,
@@ -77,9 +80,6 @@ final class Linker {
   List<TensorSlot> slots() {
     return slots;
   }
-
-  /** How many threads the commands linked so far leave set; 0 where that is not known. */
-  private int current;
 
   Step link(Command command) {
     Step step = bind(command);

@@ -111,8 +111,7 @@ public record BalancedCut(
         recomputing.add(piece);
       }
     }
-    return new Setting(
-        plan.stages(), plan.chunks(), plan.microBatches(), recomputing, plan.timing());
+    return plan.setting().withRecomputing(recomputing, plan.timing());
   }
 
   /** An estimate of what pieces need. */

@@ -104,8 +104,11 @@ final class CutModel {
    * @param remarks what a user may want to know is added
    */
   Assembly at(Level level, Set<String> remarks) {
-    List<PieceGraphs> graphs = graphs(inHalves(fragments, level), inHalves(firsts, level));
-    remark(level, remarks);
+    List<Fragments> halves = inHalves(fragments, level);
+    if (level != Level.OFF) {
+      remark(halves, level, remarks);
+    }
+    List<PieceGraphs> graphs = graphs(halves, inHalves(firsts, level));
     if (plan.mesh().size() > 1 && !firsts.isEmpty()) {
       graphs.replaceAll(piece -> FoldedGradients.of(piece, kept));
     }
@@ -127,11 +130,7 @@ final class CutModel {
   }
 
   /** Says which pieces stay whole. */
-  private void remark(Level level, Set<String> remarks) {
-    if (level == Level.OFF) {
-      return;
-    }
-    List<Fragments> halves = inHalves(fragments, level);
+  private void remark(List<Fragments> halves, Level level, Set<String> remarks) {
     List<Integer> same = new ArrayList<>();
     for (int piece = 0; piece < halves.size(); piece++) {
       if (halves.get(piece) == fragments.get(piece)) {

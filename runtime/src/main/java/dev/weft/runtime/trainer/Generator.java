@@ -147,12 +147,10 @@ public final class Generator implements AutoCloseable {
     if (!(Models.load(config.model(), config.classpath()) instanceof GenerativeModel generative)) {
       throw new UserException("model " + config.model() + " cannot generate text");
     }
-    int threads =
-        config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads();
     Device device =
         Device.open(
             DeviceKind.CPU,
-            threads,
+            config.cores(),
             Bytes.of(Machine.memory().count() / 10 * 9),
             Machine.routes(Map.of()));
     try {

@@ -71,6 +71,8 @@ public final class Session implements Learner {
    */
   public record MemoryUse(int stage, int device, Bytes predicted, Bytes peak) {}
 
+  private static final long KIBIBYTE = 1024;
+
   private final Spec spec;
   private final CompiledStep compiled;
   private final PipelineStep step;
@@ -149,8 +151,6 @@ public final class Session implements Learner {
         fits,
         enough ? List.of("--device-memory " + all + "KiB") : List.of());
   }
-
-  private static final long KIBIBYTE = 1024;
 
   /** What a configuration trains. */
   public static Spec spec(TrainConfig config) {

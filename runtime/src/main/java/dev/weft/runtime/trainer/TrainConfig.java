@@ -354,7 +354,7 @@ public record TrainConfig(
   /** The same with the cut that was found. */
   public TrainConfig resolved(Optional<StagePieces> found) {
     ObjectNode tree = toTree();
-    tree.put("threads", threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
+    tree.put("threads", cores());
     var files = tree.putArray("data");
     data.forEach(file -> files.add(absolute(file)));
     tree.put(

@@ -46,10 +46,7 @@ public final class Trainer implements AutoCloseable {
   private Trainer(TrainConfig config, @Nullable RunDirectory resumed) {
     this.config = config;
     this.task = Task.of(config);
-    this.matmulPeak =
-        Machine.matmulPeak(
-            config.computeType(),
-            config.threads() == 0 ? Runtime.getRuntime().availableProcessors() : config.threads());
+    this.matmulPeak = Machine.matmulPeak(config.computeType(), config.cores());
     this.session = Learner.open(config, resumed == null ? Map.of() : routes(resumed));
     try {
       this.start = resumed == null ? begin() : restore(resumed);
