@@ -15,12 +15,7 @@ import dev.weft.core.collective.RingShift;
 import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
-import dev.weft.core.graph.Literal;
-import dev.weft.core.graph.TensorType;
-import dev.weft.core.graph.Value;
-import dev.weft.core.interpret.LockStep;
 import dev.weft.core.shard.CollectiveUse;
-import dev.weft.core.shard.Partitioned;
 import dev.weft.core.simulate.ClusterCosts;
 import dev.weft.core.simulate.CostModel;
 import dev.weft.core.simulate.Exposure;
@@ -28,10 +23,7 @@ import dev.weft.nn.model.Gpt;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.model.Moe;
 import dev.weft.nn.optimizer.Optimizer;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -64,7 +56,8 @@ class CollectiveMatmulTest {
     ShardedStep looped = plain.looped();
     assertTrue(shifts(looped) > 0);
     for (int pass = 0; pass < plain.passes().size(); pass++) {
-      same(
+      SamePass.check(
+          "looped",
           plain.passes().get(pass).half().program(),
           plain.passes().get(pass).half().partitioned(),
           looped.passes().get(pass).half().partitioned());
@@ -76,53 +69,6 @@ class CollectiveMatmulTest {
         .filter(use -> use.op() instanceof RingShift)
         .mapToLong(CollectiveUse::count)
         .sum();
-  }
-
-  private static void same(Graph program, Partitioned whole, Partitioned looped) {
-    var random = new Random(5);
-    Mesh mesh = whole.mesh();
-    List<List<Literal>> inputs = new ArrayList<>();
-    for (int device = 0; device < mesh.size(); device++) {
-      inputs.add(new ArrayList<>());
-    }
-    for (int i = 0; i < program.inputs().size(); i++) {
-      Literal input = literal(program.inputs().get(i).value(), random);
-      List<Literal> tiles = LockStep.scatter(input, whole.inputs().get(i), mesh);
-      for (int device = 0; device < mesh.size(); device++) {
-        inputs.get(device).add(tiles.get(device));
-      }
-    }
-    List<List<Literal>> expected = LockStep.run(whole.graph(), mesh, inputs);
-    List<List<Literal>> found = LockStep.run(looped.graph(), mesh, inputs);
-    for (int i = 0; i < program.outputs().size(); i++) {
-      Value output = program.outputs().get(i).value();
-      double[] want = gathered(output, expected, i, whole).doubles();
-      double[] have = gathered(output, found, i, whole).doubles();
-      double largest = 1e-6;
-      for (double each : want) {
-        largest = Math.max(largest, Math.abs(each));
-      }
-      for (int j = 0; j < want.length; j++) {
-        assertEquals(want[j], have[j], 1e-10 * largest, output.name());
-      }
-    }
-  }
-
-  private static Literal gathered(
-      Value output, List<List<Literal>> results, int index, Partitioned whole) {
-    return LockStep.gather(
-        output.type(),
-        results.stream().map(device -> device.get(index)).toList(),
-        whole.outputs().get(index),
-        whole.mesh());
-  }
-
-  private static Literal literal(Value input, Random random) {
-    TensorType type = input.type();
-    int elements = Math.toIntExact(type.elements());
-    return type.dtype().isFloat()
-        ? Literal.of(type, random.doubles(elements, -1, 1).toArray())
-        : Literal.of(type, random.longs(elements, 0, 3).toArray());
   }
 
   /** Two sums of activations per block each way: each is a loop and an all-gather. */

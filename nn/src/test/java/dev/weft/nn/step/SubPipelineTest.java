@@ -17,10 +17,7 @@ import dev.weft.core.collective.Hoisting;
 import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
-import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
-import dev.weft.core.graph.Value;
-import dev.weft.core.interpret.LockStep;
 import dev.weft.core.overlap.Level;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Partitioned;
@@ -33,12 +30,9 @@ import dev.weft.nn.model.Moe;
 import dev.weft.nn.model.Resnet;
 import dev.weft.nn.model.Unet;
 import dev.weft.nn.optimizer.Optimizer;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -112,7 +106,7 @@ class SubPipelineTest {
           assertNotSame(whole.graph(), cut.graph(), level::toString);
         }
         assertEquals(sum(whole), sum(cut), level + ": bytes sent");
-        same(level, plain.passes().get(pass).half().program(), whole, cut);
+        SamePass.check(level.toString(), plain.passes().get(pass).half().program(), whole, cut);
       }
     }
   }
@@ -120,54 +114,6 @@ class SubPipelineTest {
   /** Gradients of the halves are added up before they are reduced, so no byte is sent twice. */
   private static long sum(Partitioned partitioned) {
     return partitioned.bytesPerDevice();
-  }
-
-  private static void same(Level level, Graph program, Partitioned whole, Partitioned cut) {
-    var random = new Random(5);
-    Mesh mesh = whole.mesh();
-    List<List<Literal>> inputs = new ArrayList<>();
-    for (int device = 0; device < mesh.size(); device++) {
-      inputs.add(new ArrayList<>());
-    }
-    for (int i = 0; i < program.inputs().size(); i++) {
-      Literal input = literal(program.inputs().get(i).value(), random);
-      List<Literal> tiles = LockStep.scatter(input, whole.inputs().get(i), mesh);
-      for (int device = 0; device < mesh.size(); device++) {
-        inputs.get(device).add(tiles.get(device));
-      }
-    }
-    List<List<Literal>> expected = LockStep.run(whole.graph(), mesh, inputs);
-    List<List<Literal>> found = LockStep.run(cut.graph(), mesh, inputs);
-    for (int i = 0; i < program.outputs().size(); i++) {
-      int index = i;
-      Value output = program.outputs().get(i).value();
-      double[] want = gathered(output, expected, index, whole).doubles();
-      double[] have = gathered(output, found, index, whole).doubles();
-      double largest = 1e-6;
-      for (double each : want) {
-        largest = Math.max(largest, Math.abs(each));
-      }
-      for (int j = 0; j < want.length; j++) {
-        assertEquals(want[j], have[j], 1e-10 * largest, level + ": " + output.name());
-      }
-    }
-  }
-
-  private static Literal gathered(
-      Value output, List<List<Literal>> results, int index, Partitioned whole) {
-    return LockStep.gather(
-        output.type(),
-        results.stream().map(device -> device.get(index)).toList(),
-        whole.outputs().get(index),
-        whole.mesh());
-  }
-
-  private static Literal literal(Value input, Random random) {
-    TensorType type = input.type();
-    int elements = Math.toIntExact(type.elements());
-    return type.dtype().isFloat()
-        ? Literal.of(type, random.doubles(elements, -1, 1).toArray())
-        : Literal.of(type, random.longs(elements, 0, 3).toArray());
   }
 
   /** Sequences that go to their experts are not one device's: their exchange cannot be cut. */

@@ -20,14 +20,8 @@ import dev.weft.core.op.OpTable;
 import dev.weft.core.op.Shard;
 import dev.weft.core.shard.Partitioned;
 import dev.weft.core.shard.Partitioner;
-import dev.weft.engine.device.DeviceBuffer;
-import dev.weft.engine.program.Literals;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -104,7 +98,7 @@ final class OpsOnDevicesTest {
     List<Literal> expected = Interpreter.run(graph, inputs);
     Partitioned local = Partitioner.partition(graph, mesh);
     try {
-      List<Literal> found = run(group, graph, local, inputs);
+      List<Literal> found = OnDevices.run(group, graph, local, inputs);
       for (int i = 0; i < expected.size(); i++) {
         same(expected.get(i), found.get(i));
       }
@@ -114,43 +108,6 @@ final class OpsOnDevicesTest {
               .formatted(e, mesh, GraphText.print(graph), GraphText.print(local.graph())),
           e);
     }
-  }
-
-  private static List<Literal> run(
-      DeviceGroup group, Graph graph, Partitioned local, List<Literal> inputs) {
-    var outputs = new ArrayList<Literal>();
-    var buffers = new ArrayList<ShardedBuffer>();
-    try {
-      List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
-      for (int device = 0; device < group.size(); device++) {
-        bound.add(new HashMap<>());
-      }
-      for (int i = 0; i < inputs.size(); i++) {
-        Literal input = inputs.get(i);
-        Value value = local.graph().inputValues().get(i);
-        var buffer =
-            ShardedBuffer.allocate(group, value.name(), input.type(), local.inputs().get(i));
-        buffers.add(buffer);
-        MemorySegment whole = Arena.ofAuto().allocate(Math.max(1, input.type().bytes()), 8);
-        Literals.write(input, whole);
-        buffer.write(whole);
-        for (int device = 0; device < group.size(); device++) {
-          bound.get(device).put(value, buffer.on(device));
-        }
-      }
-      try (GroupProgram program = group.load(local.graph(), bound)) {
-        program.run();
-        for (int i = 0; i < graph.outputs().size(); i++) {
-          TensorType type = graph.outputValues().get(i).type();
-          MemorySegment whole = Arena.ofAuto().allocate(Math.max(1, type.bytes()), 8);
-          ShardedBuffer.of(group, program, i, type, local.outputs().get(i)).read(whole);
-          outputs.add(Literals.read(type, whole));
-        }
-      }
-    } finally {
-      buffers.forEach(ShardedBuffer::close);
-    }
-    return outputs;
   }
 
   private static void same(Literal expected, Literal found) {

@@ -30,9 +30,7 @@ import dev.weft.nn.step.StepGraphs;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -141,38 +139,9 @@ final class ShardedModelTest {
 
   private static List<Literal> run(
       Mesh mesh, Graph graph, Partitioned local, List<Literal> inputs) {
-    List<Literal> outputs = new ArrayList<>();
-    var buffers = new ArrayList<ShardedBuffer>();
     try (DeviceGroup group = DeviceGroup.open(DeviceKind.CPU, mesh, 1, Bytes.of(1L << 28))) {
-      List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
-      for (int device = 0; device < mesh.size(); device++) {
-        bound.add(new HashMap<>());
-      }
-      for (int i = 0; i < inputs.size(); i++) {
-        Literal input = inputs.get(i);
-        Value value = local.graph().inputValues().get(i);
-        var buffer =
-            ShardedBuffer.allocate(group, value.name(), input.type(), local.inputs().get(i));
-        buffers.add(buffer);
-        MemorySegment whole = Arena.ofAuto().allocate(Math.max(1, input.type().bytes()), 8);
-        Literals.write(input, whole);
-        buffer.write(whole);
-        for (int device = 0; device < mesh.size(); device++) {
-          bound.get(device).put(value, buffer.on(device));
-        }
-      }
-      try (GroupProgram program = group.load(local.graph(), bound)) {
-        program.run();
-        for (int i = 0; i < graph.outputs().size(); i++) {
-          TensorType type = graph.outputValues().get(i).type();
-          MemorySegment whole = Arena.ofAuto().allocate(type.bytes(), 8);
-          ShardedBuffer.of(group, program, i, type, local.outputs().get(i)).read(whole);
-          outputs.add(Literals.read(type, whole));
-        }
-      }
-      buffers.forEach(ShardedBuffer::close);
+      return OnDevices.run(group, graph, local, inputs);
     }
-    return outputs;
   }
 
   /** Parts are those that the interpreter of all devices gives; together they are the whole. */
