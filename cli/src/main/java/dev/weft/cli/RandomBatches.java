@@ -1,7 +1,6 @@
 package dev.weft.cli;
 
 import dev.weft.core.graph.TensorType;
-import dev.weft.runtime.trainer.Learner;
 import dev.weft.runtime.trainer.Session;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.lang.foreign.MemorySegment;
@@ -11,7 +10,7 @@ import java.util.SplittableRandom;
 import java.util.function.Function;
 
 /** Numbers for a model's inputs, other ones for every micro-batch. */
-final class RandomBatches implements Learner.BatchSource {
+final class RandomBatches implements Session.BatchSource {
   private final Map<String, TensorType> data;
   private final int classes;
   private final SplittableRandom random;

@@ -149,19 +149,19 @@ final class ImageTask implements Task {
   }
 
   @Override
-  public String glance(Learner session) {
+  public String glance(Session session) {
     return words(measured(session));
   }
 
   @Override
-  public String measure(Learner session, ObjectNode summary) {
+  public String measure(Session session, ObjectNode summary) {
     Map<String, Double> measured = measured(session);
-    summary.put("validation_loss_per_" + kind.unit, measured.get(Learner.LOSS));
+    summary.put("validation_loss_per_" + kind.unit, measured.get(Session.LOSS));
     summary.put(kind.accuracy, measured.get(kind.accuracy));
     return words(measured);
   }
 
-  private Map<String, Double> measured(Learner session) {
+  private Map<String, Double> measured(Session session) {
     return session.measure(
         images.heldOutBatches(),
         (batch, input) -> images.fillHeldOut(batch, input.apply(IMAGES), input.apply(LABELS)));
@@ -170,7 +170,7 @@ final class ImageTask implements Task {
   private String words(Map<String, Double> measured) {
     return "validation loss %.4f nats per %s, %.2f %% of %ss right"
         .formatted(
-            given(measured, Learner.LOSS),
+            given(measured, Session.LOSS),
             kind.unit,
             100 * given(measured, kind.accuracy),
             kind.unit);

@@ -83,19 +83,19 @@ final class PointTask implements Task {
   }
 
   @Override
-  public String glance(Learner session) {
+  public String glance(Session session) {
     return words(measured(session));
   }
 
   @Override
-  public String measure(Learner session, ObjectNode summary) {
+  public String measure(Session session, ObjectNode summary) {
     Map<String, Double> measured = measured(session);
-    summary.put("validation_loss_per_point", measured.get(Learner.LOSS));
+    summary.put("validation_loss_per_point", measured.get(Session.LOSS));
     summary.put(Mlp.ACCURACY, measured.get(Mlp.ACCURACY));
     return words(measured);
   }
 
-  private Map<String, Double> measured(Learner session) {
+  private Map<String, Double> measured(Session session) {
     return session.measure(
         points.heldOutBatches(),
         (batch, input) -> points.fillHeldOut(batch, input.apply(POINTS), input.apply(LABELS)));
@@ -104,7 +104,7 @@ final class PointTask implements Task {
   private static String words(Map<String, Double> measured) {
     return "validation loss %.4f nats per point, %.2f %% of points right"
         .formatted(
-            Objects.requireNonNull(measured.get(Learner.LOSS)),
+            Objects.requireNonNull(measured.get(Session.LOSS)),
             100 * Objects.requireNonNull(measured.get(Mlp.ACCURACY)));
   }
 }

@@ -17,11 +17,13 @@ import dev.weft.nn.step.StepGraphs;
 import dev.weft.runtime.checkpoint.Checkpoint;
 import dev.weft.runtime.checkpoint.TensorData;
 import dev.weft.runtime.collective.CollectiveCounters;
+import dev.weft.runtime.data.EvaluationWindows;
 import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.Compilation;
 import dev.weft.runtime.worker.LoadedProgram;
 import dev.weft.runtime.worker.Pipeline;
 import dev.weft.runtime.worker.RunRecord;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -33,13 +35,26 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
  * A model with its optimizer on devices of this process, one or many: micro-batches flow through
  * stages, of which there may be one, as the programs of {@link PipelineStep} say.
  */
-public final class Session implements Learner {
+public final class Session implements AutoCloseable {
+  /** The name of the mean loss among what is measured. */
+  public static final String LOSS = "loss";
+
+  /** What one step came to. */
+  public record StepResult(double loss, double gradientNorm) {}
+
+  /** Writes a micro-batch's data into memory. */
+  @FunctionalInterface
+  public interface BatchSource {
+    void load(int microBatch, Function<String, MemorySegment> input);
+  }
+
   /**
    * What a session trains.
    *
@@ -119,6 +134,7 @@ public final class Session implements Learner {
    * @param routes of ops as a run before had them; others are chosen by measurement
    */
   static Session open(TrainConfig config, Map<String, Route> routes) {
+    Padding.check(config);
     PipelinePlan plan = config.pipelinePlan();
     Compilation compilation = CompiledStep.compilation(config, plan, Machine.routes(routes), true);
     Bytes each = CompiledStep.each(config.budget(), plan);
@@ -253,12 +269,17 @@ public final class Session implements Learner {
     return List.of(train, norm, update, evaluate);
   }
 
-  @Override
+  /** Gives all parameters their first values. */
   public void initialize() {
     weights.initialize(spec.seed());
   }
 
-  @Override
+  /**
+   * One step of training.
+   *
+   * @param number counting from 1
+   * @throws NonFiniteException if the loss or the gradient is no number; parameters are unchanged
+   */
   public StepResult step(long number, double learningRate, BatchSource batches) {
     inputs.begin(number);
     for (int part = 0; part < inputs.microBatches(); part++) {
@@ -287,12 +308,18 @@ public final class Session implements Learner {
     return new StepResult(sum / Math.max(1, count), gradientNorm);
   }
 
-  @Override
+  /**
+   * What the devices did in the last step: a record of each program that they ran, in order, the
+   * one that makes gradients first.
+   */
   public List<RunRecord> lastStep() {
     return lastStep;
   }
 
-  @Override
+  /**
+   * Means over batches of data, without training on them: the loss, under {@link #LOSS}, and what
+   * the model measures besides, by name.
+   */
   public SequencedMap<String, Double> measure(int batches, BatchSource source) {
     List<String> outputs = step.measures();
     double[] sums = new double[outputs.size()];
@@ -312,22 +339,34 @@ public final class Session implements Learner {
     return means;
   }
 
-  @Override
+  /** The mean loss over batches of data, without training on them. */
+  public double evaluate(int batches, BatchSource source) {
+    return Objects.requireNonNull(measure(batches, source).get(LOSS));
+  }
+
+  /** The mean loss per token over windows. */
+  public double evaluate(EvaluationWindows windows) {
+    return evaluate(
+        Math.toIntExact(windows.batches()),
+        (batch, input) -> windows.fill(batch, input.apply("tokens"), input.apply("targets")));
+  }
+
+  /** Floating point operations of one step, on all devices together. */
   public double flopsPerStep() {
     return train.flops() + norm.flops() + update.flops();
   }
 
-  @Override
+  /** The memory of a device that is held now; of several devices that which holds most. */
   public Bytes memory() {
     return Bytes.of(pipeline.most(device -> device.memory().current().count()));
   }
 
-  @Override
+  /** The most that was ever held. */
   public Bytes peakMemory() {
     return Bytes.of(pipeline.most(device -> device.memory().peak().count()));
   }
 
-  @Override
+  /** The most bytes that training will hold on a device, known before the first step. */
   public Bytes predictedPeak() {
     return Bytes.of(Arrays.stream(compiled.needed()).max().orElse(0));
   }
@@ -348,7 +387,7 @@ public final class Session implements Learner {
     return uses;
   }
 
-  @Override
+  /** Cores used by all devices together. */
   public int threads() {
     int threads = 0;
     for (int stage = 0; stage < pipeline.stages(); stage++) {
@@ -357,27 +396,31 @@ public final class Session implements Learner {
     return threads;
   }
 
-  @Override
+  /** What a user may want to mend in how the model is split over devices, a sentence each. */
   public List<String> remarks() {
     return step.remarks();
   }
 
-  @Override
+  /** How ops were computed so far, by op. */
   public Map<String, Route> routes() {
     return pipeline.group(0).device(0).routes().used();
   }
 
-  @Override
+  /** Parameters by the names of their layers' parts. */
   public SequencedMap<String, TensorData> model() {
     return weights.model();
   }
 
-  @Override
+  /** The optimizer's tensors by parameter and slot. */
   public SequencedMap<String, TensorData> optimizer() {
     return weights.optimizer();
   }
 
-  @Override
+  /**
+   * Takes over a checkpoint's parameters, and the optimizer's tensors where asked for.
+   *
+   * @throws UserException if it is damaged or of another model
+   */
   public void restore(Checkpoint checkpoint, boolean withOptimizer) {
     weights.restore(checkpoint, withOptimizer);
   }

@@ -69,7 +69,7 @@ final class StepInputs implements StepSource {
   }
 
   /** Has a micro-batch's data written. */
-  void load(int microBatch, int batch, Learner.BatchSource source) {
+  void load(int microBatch, int batch, Session.BatchSource source) {
     Map<String, MemorySegment> data = microBatches.get(microBatch);
     source.load(batch, name -> Objects.requireNonNull(data.get(name), name));
   }

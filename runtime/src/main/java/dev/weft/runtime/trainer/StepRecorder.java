@@ -42,12 +42,12 @@ final class StepRecorder {
   }
 
   /**
-   * Keeps the step that a learner has just done.
+   * Keeps the step that a session has just done.
    *
    * @return why it could not be written, once
    */
-  Optional<String> record(long step, Learner learner) {
-    List<RunRecord> records = learner.lastStep();
+  Optional<String> record(long step, Session session) {
+    List<RunRecord> records = session.lastStep();
     if (records.isEmpty()) {
       return Optional.empty();
     }

@@ -24,7 +24,7 @@ interface Task {
   long unitsPerStep();
 
   /** How well the model does now on a part of what was held out, in a few words. */
-  String glance(Learner session);
+  String glance(Session session);
 
   /**
    * How well the model does on all that was held out.
@@ -32,7 +32,7 @@ interface Task {
    * @param summary takes the figures by name
    * @return the same in a few words
    */
-  String measure(Learner session, ObjectNode summary);
+  String measure(Session session, ObjectNode summary);
 
   /**
    * The task of a configuration, its data opened.

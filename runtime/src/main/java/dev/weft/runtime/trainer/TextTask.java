@@ -94,13 +94,13 @@ final class TextTask implements Task {
   }
 
   @Override
-  public String glance(Learner session) {
+  public String glance(Session session) {
     return "validation loss %.4f nats per byte"
         .formatted(session.evaluate(validation.atMost(QUICK_WINDOWS)));
   }
 
   @Override
-  public String measure(Learner session, ObjectNode summary) {
+  public String measure(Session session, ObjectNode summary) {
     double loss = session.evaluate(validation);
     double trigram = new TrigramTable(dataset.training()).loss(dataset.validation());
     summary.put("validation_loss_per_byte", loss);

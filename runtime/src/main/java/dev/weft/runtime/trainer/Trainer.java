@@ -34,7 +34,7 @@ public final class Trainer implements AutoCloseable {
 
   private final TrainConfig config;
   private final Task task;
-  private final Learner session;
+  private final Session session;
   private final double matmulPeak;
   private final Start start;
 
@@ -47,7 +47,7 @@ public final class Trainer implements AutoCloseable {
     this.config = config;
     this.task = Task.of(config);
     this.matmulPeak = Machine.matmulPeak(config.computeType(), config.cores());
-    this.session = Learner.open(config, resumed == null ? Map.of() : routes(resumed));
+    this.session = Session.open(config, resumed == null ? Map.of() : routes(resumed));
     try {
       this.start = resumed == null ? begin() : restore(resumed);
     } catch (RuntimeException e) {
@@ -135,7 +135,7 @@ public final class Trainer implements AutoCloseable {
       while (step < config.steps() && !ending) {
         step++;
         double rate = schedule.rate(step);
-        Learner.StepResult result =
+        Session.StepResult result =
             session.step(
                 step,
                 rate,

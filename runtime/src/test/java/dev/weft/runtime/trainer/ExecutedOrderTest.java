@@ -73,10 +73,10 @@ final class ExecutedOrderTest {
   void everyQueueOfEveryDeviceKeepsTheSimulatedOrder(String changes) {
     TrainConfig config = config(changes);
     List<RunRecord> records;
-    try (Learner learner = Learner.open(config)) {
-      learner.initialize();
-      learner.step(1, 1e-2, (_, input) -> fill(input));
-      records = learner.lastStep();
+    try (Session session = Session.open(config)) {
+      session.initialize();
+      session.step(1, 1e-2, (_, input) -> fill(input));
+      records = session.lastStep();
     }
     assertEquals(
         List.of("train", "norm", "update"), records.stream().map(r -> r.program().name()).toList());

@@ -244,19 +244,19 @@ class MeshTrainingTest {
   }
 
   private static Outcome train(TrainConfig config, boolean together) {
-    try (Learner learner = together ? Learner.open(config) : Session.open(Session.spec(config))) {
-      learner.initialize();
+    try (Session session = together ? Session.open(config) : Session.open(Session.spec(config))) {
+      session.initialize();
       double[] losses = new double[config.steps()];
       var random = new Random(3);
       var schedule = new Schedule(config.learningRate(), config.warmup(), config.steps());
       for (int step = 0; step < config.steps(); step++) {
         losses[step] =
-            learner
+            session
                 .step(step + 1, schedule.rate(step + 1), (_, input) -> fill(config, random, input))
                 .loss();
       }
       var parameters = new LinkedHashMap<String, double[]>();
-      SequencedMap<String, TensorData> model = learner.model();
+      SequencedMap<String, TensorData> model = session.model();
       model.forEach((name, tensor) -> parameters.put(name, numbers(tensor)));
       return new Outcome(losses, parameters);
     }

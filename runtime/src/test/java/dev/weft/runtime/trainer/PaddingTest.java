@@ -68,14 +68,14 @@ final class PaddingTest {
     Batches batches = batches(config);
     String inputs = Models.readsText(config.model()) ? "tokens" : "images";
     String targets = Models.readsText(config.model()) ? "targets" : "labels";
-    try (Learner learner = Learner.open(config)) {
-      learner.initialize();
+    try (Session session = Session.open(config)) {
+      session.initialize();
       double[] losses = new double[STEPS];
       double[] norms = new double[STEPS];
       for (int step = 0; step < STEPS; step++) {
         int number = step;
-        Learner.StepResult result =
-            learner.step(
+        Session.StepResult result =
+            session.step(
                 step + 1,
                 1e-1,
                 (part, input) ->
@@ -84,7 +84,7 @@ final class PaddingTest {
         norms[step] = result.gradientNorm();
       }
       var parameters = new LinkedHashMap<String, double[]>();
-      learner
+      session
           .model()
           .forEach(
               (name, tensor) ->
@@ -116,7 +116,7 @@ final class PaddingTest {
   @Test
   void statisticsOverRowsRefuseIt() {
     TrainConfig config = config("resnet", "micro-batches:4");
-    String message = assertThrows(UserException.class, () -> Learner.open(config)).getMessage();
+    String message = assertThrows(UserException.class, () -> Session.open(config)).getMessage();
     assertTrue(message.contains("batch of 12, or 2 micro-batches"), message);
     assertTrue(message.contains("stem_norm.mean"), message);
   }

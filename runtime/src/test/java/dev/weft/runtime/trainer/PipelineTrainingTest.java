@@ -99,7 +99,7 @@ final class PipelineTrainingTest {
   void aStageThatDoesNotFitIsNamed() {
     UserException mistake =
         assertThrows(
-            UserException.class, () -> Learner.open(config("gpt", "stages:2 device-memory:100KB")));
+            UserException.class, () -> Session.open(config("gpt", "stages:2 device-memory:100KB")));
     assertTrue(mistake.getMessage().startsWith("stage 0 of 2 does not fit"), mistake.getMessage());
   }
 
@@ -122,7 +122,7 @@ final class PipelineTrainingTest {
     UserException mistake =
         assertThrows(
             UserException.class,
-            () -> Learner.open(config("gpt", "stages:2 mesh:model=2 batch:4 sub-pipeline:2")));
+            () -> Session.open(config("gpt", "stages:2 mesh:model=2 batch:4 sub-pipeline:2")));
     assertTrue(mistake.getMessage().contains("fewer micro-batches"), mistake.getMessage());
   }
 
@@ -138,37 +138,37 @@ final class PipelineTrainingTest {
 
   @Test
   void theRunHoldsNoMoreThanIsForetold() {
-    try (Learner learner = Learner.open(config("gpt", "stages:2"))) {
-      learner.initialize();
+    try (Session session = Session.open(config("gpt", "stages:2"))) {
+      session.initialize();
       var random = new Random(5);
       TrainConfig config = config("gpt", "stages:2");
-      learner.step(1, 1e-2, (_, input) -> fill(config, random, input));
-      assertTrue(learner.peakMemory().count() <= 1.03 * learner.predictedPeak().count());
-      assertTrue(learner.peakMemory().count() >= 0.97 * learner.predictedPeak().count());
+      session.step(1, 1e-2, (_, input) -> fill(config, random, input));
+      assertTrue(session.peakMemory().count() <= 1.03 * session.predictedPeak().count());
+      assertTrue(session.peakMemory().count() >= 0.97 * session.predictedPeak().count());
     }
   }
 
   private static Outcome train(TrainConfig config) {
-    try (Learner learner = Learner.open(config)) {
-      learner.initialize();
+    try (Session session = Session.open(config)) {
+      session.initialize();
       double[] losses = new double[STEPS];
       double[] norms = new double[STEPS];
       var random = new Random(3);
       for (int step = 0; step < STEPS; step++) {
-        Learner.StepResult result =
-            learner.step(step + 1, 1e-2, (_, input) -> fill(config, random, input));
+        Session.StepResult result =
+            session.step(step + 1, 1e-2, (_, input) -> fill(config, random, input));
         losses[step] = result.loss();
         norms[step] = result.gradientNorm();
       }
       var tensors = new LinkedHashMap<String, double[]>();
-      for (var all : List.of(learner.model(), learner.optimizer())) {
+      for (var all : List.of(session.model(), session.optimizer())) {
         all.forEach(
             (name, tensor) ->
                 tensors.put(name, Literals.read(tensor.type(), tensor.data()).doubles()));
       }
       tensors.put(
           "evaluation",
-          new double[] {learner.evaluate(2, (_, input) -> fill(config, random, input))});
+          new double[] {session.evaluate(2, (_, input) -> fill(config, random, input))});
       return new Outcome(losses, norms, tensors);
     }
   }

@@ -94,7 +94,7 @@ class PredictedMemoryTest {
     String setting = config.toTree().toString();
     try (Session session = Session.open(config)) {
       session.initialize();
-      Learner.BatchSource source = (_, input) -> fill(data, input);
+      Session.BatchSource source = (_, input) -> fill(data, input);
       session.step(1, 1e-3, source);
       session.step(2, 1e-3, source);
       session.evaluate(1, source);

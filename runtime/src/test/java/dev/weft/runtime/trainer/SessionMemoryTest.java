@@ -10,15 +10,15 @@ import dev.weft.engine.buffer.Slab;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** A learner that is closed, or never came to be, holds no memory any more. */
-class LearnerMemoryTest {
+/** A session that is closed, or never came to be, holds no memory any more. */
+class SessionMemoryTest {
   @ParameterizedTest
   @ValueSource(strings = {"", "data=2"})
   void nothingIsLeft(String mesh) {
     int before = Slab.live();
     long held;
-    try (Learner learner = Learner.open(config(mesh, ""))) {
-      held = learner.memory().count();
+    try (Session session = Session.open(config(mesh, ""))) {
+      held = session.memory().count();
       assertTrue(Slab.live() > before);
     }
     assertEquals(before, Slab.live());
@@ -32,7 +32,7 @@ class LearnerMemoryTest {
   }
 
   private static void outOfMemory(TrainConfig config) {
-    UserException mistake = assertThrows(UserException.class, () -> Learner.open(config));
+    UserException mistake = assertThrows(UserException.class, () -> Session.open(config));
     assertTrue(mistake.getMessage().contains("does not fit"), mistake.getMessage());
   }
 
