@@ -54,6 +54,9 @@ record WeftProcess(Process process, Path output) {
     var command =
         new ArrayList<>(
             List.of(
+                // What starts in the background of a shell without jobs ignores interrupts.
+                "env",
+                "--default-signal=INT",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--enable-native-access=ALL-UNNAMED",
                 "-XX:+UseSerialGC",
