@@ -31,6 +31,7 @@ import dev.weft.core.op.Rsqrt;
 import dev.weft.core.op.Softmax;
 import dev.weft.core.op.Sqrt;
 import dev.weft.core.op.Sum;
+import dev.weft.core.op.SumSquares;
 import dev.weft.core.op.Transpose;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -130,6 +131,7 @@ public final class MixedPrecision {
       }
       case CrossEntropy _ -> emit(node, node.op(), inputs, false);
       case Sum _,
+          SumSquares _,
           Mean _,
           Cumsum _,
           Softmax _,

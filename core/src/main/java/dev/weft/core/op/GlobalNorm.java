@@ -26,7 +26,7 @@ public record GlobalNorm() implements Composite {
     return List.of(TensorType.scalar(DataType.F32));
   }
 
-  /** A norm of parts is no norm of the whole: the expansion is what is split. */
+  /** A norm of parts is no norm of the whole: the expansion, sums of squares, is what is split. */
   @Override
   public Factors factors(List<TensorType> inputs) {
     var sides = new ArrayList<List<List<String>>>();
@@ -68,8 +68,7 @@ public record GlobalNorm() implements Composite {
   public List<Tensor> expand(List<Tensor> inputs) {
     Tensor total = null;
     for (Tensor input : inputs) {
-      Tensor exact = input.cast(DataType.F32);
-      Tensor squares = exact.times(exact).sum();
+      Tensor squares = Tensor.one(new SumSquares(), input);
       total = total == null ? squares : total.plus(squares);
     }
     return List.of(java.util.Objects.requireNonNull(total).sqrt());

@@ -97,6 +97,7 @@ public final class OpTable {
           Sqrt.ENTRY,
           Subtract.ENTRY,
           Sum.ENTRY,
+          SumSquares.ENTRY,
           Tanh.ENTRY,
           TopK.ENTRY,
           Transpose.ENTRY,

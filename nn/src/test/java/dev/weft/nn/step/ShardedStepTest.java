@@ -13,11 +13,13 @@ import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Role;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.interpret.Interpreter;
 import dev.weft.core.op.GraphText;
+import dev.weft.core.op.SumSquares;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Explanation;
 import dev.weft.core.trace.Parameter;
@@ -206,6 +208,20 @@ class ShardedStepTest {
       assertTrue(
           use.op().kind() != Collective.Kind.ALL_GATHER || !use.value().contains("*"),
           use::toString);
+    }
+  }
+
+  /** Gradients are read where they lie: all that the norm makes, and sends, are numbers. */
+  @ParameterizedTest
+  @CsvSource({"'data=2,model=2',0", "'data=2,model=2',1", "data=4,2", "data=4,3", "model=2,0"})
+  void theNormOfAGradientMakesNumbersOnly(String mesh, int zero) {
+    Graph norm = split(mesh, zero, 2).norm().partitioned().graph();
+    assertTrue(norm.nodes().stream().anyMatch(node -> node.op() instanceof SumSquares));
+    for (Node node : norm.nodes()) {
+      node.outputs().forEach(value -> assertEquals(1, value.type().elements(), value::toString));
+    }
+    for (Node sent : Collective.in(norm)) {
+      assertEquals(1, sent.input(0).type().elements(), sent::toString);
     }
   }
 
