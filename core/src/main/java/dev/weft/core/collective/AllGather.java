@@ -36,6 +36,12 @@ public record AllGather(List<MeshAxis> axes, int dim, long size) implements Movi
     return List.of(input.with(input.shape().with(dim, size)));
   }
 
+  /** The same of tensors whose sizes differ: as much is put together as comes out. */
+  @Override
+  public AllGather local(List<TensorType> outputs) {
+    return new AllGather(axes, dim, outputs.getFirst().size(dim));
+  }
+
   @Override
   public long bytesSent(List<TensorType> inputs) {
     TensorType input = inputs.getFirst();

@@ -39,6 +39,12 @@ public record AllToAll(List<MeshAxis> axes, int split, int concat, long size) im
     return List.of(input.with(input.shape().with(split, room).with(concat, size)));
   }
 
+  /** The same of tensors whose sizes differ: as much is put together as comes out. */
+  @Override
+  public AllToAll local(List<TensorType> outputs) {
+    return new AllToAll(axes, split, concat, outputs.getFirst().size(concat));
+  }
+
   @Override
   public long bytesSent(List<TensorType> inputs) {
     TensorType input = inputs.getFirst();

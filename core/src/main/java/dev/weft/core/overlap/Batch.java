@@ -1,17 +1,6 @@
 package dev.weft.core.overlap;
 
-import dev.weft.core.collective.AllGather;
-import dev.weft.core.collective.AllReduce;
-import dev.weft.core.collective.AllToAll;
-import dev.weft.core.collective.Collective;
-import dev.weft.core.collective.Coordinated;
-import dev.weft.core.collective.HaloExchange;
-import dev.weft.core.collective.MaskPadding;
-import dev.weft.core.collective.OnFirst;
-import dev.weft.core.collective.ReduceScatter;
-import dev.weft.core.collective.StepSlice;
-import dev.weft.core.collective.TileSlice;
-import dev.weft.core.collective.WindowSlice;
+import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
@@ -20,7 +9,6 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.op.SelfSplitting;
 import dev.weft.core.shard.Dimensions;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -35,13 +23,18 @@ import org.jspecify.annotations.Nullable;
 /**
  * Where the batch lies in the values of a graph, in repeats too: the dims that the factors of ops
  * link with the rows of what it takes. A dim of several factors belongs to the batch where that
- * stands outermost in it.
+ * stands outermost in it. Where a collective puts the rows of several devices behind one another,
+ * the dim has several blocks of rows, and a half of it is half of each block.
  */
 final class Batch {
   private record Dim(Value value, int dim) {}
 
   private final Map<Dim, Dim> parents = new HashMap<>();
   private final Map<Value, OptionalInt> found = new HashMap<>();
+
+  /** How many blocks of rows the dims of the batch have, by the root of those that are tied. */
+  private final Map<Dim, Long> blocks = new HashMap<>();
+
   private final Dim seed;
   private final long rows;
 
@@ -73,6 +66,10 @@ final class Batch {
       return Optional.empty();
     }
     batch.tie(graph);
+    batch.blocks.put(batch.root(batch.seed), 1L);
+    while (batch.follow(graph)) {
+      // What one collective has put together another may take apart.
+    }
     return Optional.of(batch);
   }
 
@@ -86,7 +83,9 @@ final class Batch {
     return (rows + 1) / 2;
   }
 
-  /** Where a dim of the batch, that may hold several elements of each row, is cut. */
+  /**
+   * How much of a dim of the batch, which may hold several elements of a row, the first half is.
+   */
   long cut(long size) {
     return size / rows * firstRows();
   }
@@ -115,8 +114,14 @@ final class Batch {
   }
 
   private boolean isBatch(Value value, int dim) {
+    long here = blocks(value, dim);
     long size = value.type().size(dim);
-    return size > 0 && size % rows == 0 && root(new Dim(value, dim)).equals(root(seed));
+    return here > 0 && size > 0 && size % (here * rows) == 0;
+  }
+
+  /** How many blocks of rows lie behind one another in a dim; 0 where it is not of the batch. */
+  long blocks(Value value, int dim) {
+    return blocks.getOrDefault(root(new Dim(value, dim)), 0L);
   }
 
   /** The type of a half. */
@@ -130,10 +135,10 @@ final class Batch {
    * folded from what both halves give.
    */
   Optional<String> factor(Node node) {
-    if (node.op() instanceof Repeat) {
+    if (node.op() instanceof Repeat || !Exchange.of(node).stream().allMatch(this::keepsBlocks)) {
       return Optional.empty();
     }
-    Dimensions known = dimensions(node);
+    Dimensions known = LocalFactors.exchanged(node);
     Set<String> factors = new LinkedHashSet<>();
     for (String factor : known.names()) {
       for (Dimensions.Place place : known.places(factor)) {
@@ -149,6 +154,12 @@ final class Batch {
     return known.size(factor) % rows == 0 && isCut(known, factor) && splits(known, factor)
         ? Optional.of(factor)
         : Optional.empty();
+  }
+
+  /** Whether what is joined has as many blocks as all parts of it. */
+  private boolean keepsBlocks(Exchange exchange) {
+    return blocks(exchange.joined(), exchange.dim())
+        == blocks(exchange.part(), exchange.dim()) * exchange.members();
   }
 
   /** Whether the factor is what all tensors that have it are cut along. */
@@ -176,20 +187,26 @@ final class Batch {
     return true;
   }
 
-  private static boolean splits(Dimensions known, String factor) {
+  private boolean splits(Dimensions known, String factor) {
     Node node = known.node();
     boolean everywhere = true;
     for (int i = 0; i < node.outputs().size(); i++) {
       boolean has = known.hasOutput(factor, i);
       everywhere &= has;
-      if (!has && node.output(i).dtype() == dev.weft.core.graph.DataType.BOOL) {
+      if (!has && node.output(i).dtype() == DataType.BOOL) {
         return false;
       }
     }
     if (known.isOwn(factor)) {
-      return everywhere && isMadeByPlace(node, factor);
+      return everywhere && isMadeByPlace(node, factor) && isOneBlock(known, factor);
     }
     return known.mark(factor) != Factors.Mark.HALO && (everywhere || known.hasInput(factor));
+  }
+
+  /** Whether halves are runs, so that they have a place. */
+  private boolean isOneBlock(Dimensions known, String factor) {
+    return known.places(factor).stream()
+        .allMatch(place -> blocks(value(known.node(), place), place.dim()) == 1);
   }
 
   /** Whether an op makes elements by nothing but where they are, and knows to make a part. */
@@ -203,69 +220,6 @@ final class Batch {
 
   private static Value value(Node node, Dimensions.Place place) {
     return place.output() ? node.output(place.tensor()) : node.input(place.tensor());
-  }
-
-  /** The dims of a node's tensors; those of collectives, which are local, too. */
-  static Dimensions dimensions(Node node) {
-    return switch (node.op()) {
-      case Collective op -> new Dimensions(node, local(op, node));
-      case Coordinated op -> new Dimensions(node, local(op, node));
-      default -> new Dimensions(node);
-    };
-  }
-
-  private static Factors local(Collective op, Node node) {
-    return switch (op) {
-      case AllReduce _ -> passing(node, Set.of());
-      case ReduceScatter scatter -> passing(node, Set.of(scatter.dim()));
-      case AllGather gather -> passing(node, Set.of(gather.dim()));
-      case AllToAll exchange -> passing(node, Set.of(exchange.split(), exchange.concat()));
-      case HaloExchange halo -> passing(node, Set.of(halo.dim()));
-      default -> unknown(node);
-    };
-  }
-
-  private static Factors local(Coordinated op, Node node) {
-    return switch (op) {
-      case OnFirst _ -> passing(node, Set.of());
-      case MaskPadding mask -> passing(node, Set.of(mask.dim()));
-      case TileSlice slice -> passing(node, Set.of(slice.dim()));
-      case StepSlice slice -> passing(node, Set.of(slice.dim()));
-      case WindowSlice slice -> passing(node, Set.of(slice.dim()));
-      default -> unknown(node);
-    };
-  }
-
-  /** Dims of the input that are those of the output, but for some. */
-  private static Factors passing(Node node, Set<Integer> but) {
-    int rank = node.input(0).type().rank();
-    var left = new ArrayList<>(Factors.named("d", rank));
-    var right = new ArrayList<>(left);
-    Factors marks = new Factors(List.of(), List.of(), Map.of());
-    for (int dim : but) {
-      left.set(dim, List.of("i" + dim));
-      right.set(dim, List.of("o" + dim));
-      marks = marks.mark("i" + dim, Factors.Mark.WHOLE).mark("o" + dim, Factors.Mark.WHOLE);
-    }
-    return new Factors(List.of(left), List.of(right), marks.marks());
-  }
-
-  private static Factors unknown(Node node) {
-    var sides = new ArrayList<List<List<List<String>>>>();
-    Factors marks = new Factors(List.of(), List.of(), Map.of());
-    for (List<Value> values : List.of(node.inputs(), node.outputs())) {
-      var side = new ArrayList<List<List<String>>>();
-      for (Value value : values) {
-        List<List<String>> dims =
-            Factors.named(sides.size() + "t" + side.size() + "d", value.type().rank());
-        for (List<String> dim : dims) {
-          marks = marks.mark(dim.getFirst(), Factors.Mark.WHOLE);
-        }
-        side.add(dims);
-      }
-      sides.add(side);
-    }
-    return new Factors(sides.getFirst(), sides.getLast(), marks.marks());
   }
 
   // Ties
@@ -296,7 +250,7 @@ final class Batch {
         tie(node, repeat);
         tie(repeat.body());
       } else {
-        tie(dimensions(node));
+        tie(LocalFactors.apart(node));
       }
     }
   }
@@ -334,5 +288,39 @@ final class Batch {
         }
       }
     }
+  }
+
+  /**
+   * Goes on where collectives put rows of several devices behind one another, or take them apart.
+   *
+   * @return whether anything new is of the batch
+   */
+  private boolean follow(Graph graph) {
+    boolean grown = false;
+    for (Node node : graph.nodes()) {
+      for (Graph body : node.op().bodies()) {
+        grown |= follow(body);
+      }
+      for (Exchange exchange : Exchange.of(node)) {
+        grown |= follow(exchange);
+      }
+    }
+    return grown;
+  }
+
+  private boolean follow(Exchange exchange) {
+    long parts = blocks(exchange.part(), exchange.dim());
+    long joined = blocks(exchange.joined(), exchange.dim());
+    if (parts > 0 && joined == 0) {
+      Dim all = new Dim(exchange.joined(), exchange.dim());
+      blocks.put(root(all), parts * exchange.members());
+      return true;
+    }
+    if (parts == 0 && joined > 0 && joined % exchange.members() == 0) {
+      Dim own = new Dim(exchange.part(), exchange.dim());
+      blocks.put(root(own), joined / exchange.members());
+      return true;
+    }
+    return false;
   }
 }

@@ -36,7 +36,8 @@ import java.util.stream.Collectors;
  * {@code matmul} and of {@code einsum} with two operands, along any of their dims, summed ones
  * included; what stands between a product and the collective may be any ops that keep tiles apart.
  * An all-reduce becomes the loop of a reduce-scatter and an all-gather behind it. What a product
- * waits for on both sides is looped where more is sent. Sums are added in the order of the ring.
+ * waits for on both sides is looped where more is sent. What {@link SubPipeline} has cut in halves
+ * stays as it is. Sums are added in the order of the ring.
  */
 public final class CollectiveMatmul {
   /**
@@ -59,6 +60,8 @@ public final class CollectiveMatmul {
     /** It stays in one. */
     record Whole(String why) implements Outcome {}
   }
+
+  private static final String HALF = "it is sent beside the other half of the rows";
 
   private final Map<Value, Outcome> outcomes = new HashMap<>();
 
@@ -155,6 +158,10 @@ public final class CollectiveMatmul {
         continue;
       }
       Value result = node.output(0);
+      if (isHalf(node)) {
+        outcomes.put(result, new Outcome.Whole(HALF));
+        continue;
+      }
       if (node.origin().role() == Role.WEIGHT_GRADIENT && !awaited.contains(result)) {
         outcomes.put(
             result, new Outcome.Whole("nothing awaits it, it is sent beside the rest of the pass"));
@@ -227,7 +234,11 @@ public final class CollectiveMatmul {
   }
 
   private static boolean isGather(Node node) {
-    return node.op() instanceof AllGather gather && gather.members() > 1;
+    return node.op() instanceof AllGather gather && gather.members() > 1 && !isHalf(node);
+  }
+
+  private static boolean isHalf(Node node) {
+    return HalfName.in(node.output(0).name()).isPresent();
   }
 
   /** Those that send most first: a product takes tiles of one tensor only. */

@@ -73,7 +73,7 @@ final class Halved {
       return index < repeat.carried() && carriesHalves(node, index);
     }
     return factor(node).isPresent()
-        && Batch.dimensions(node).hasOutput(factor(node).orElseThrow(), index);
+        && LocalFactors.exchanged(node).hasOutput(factor(node).orElseThrow(), index);
   }
 
   private void choose(Graph graph) {
@@ -126,7 +126,7 @@ final class Halved {
   /** Whether a node can be computed in halves, and gives halves. */
   private boolean keeps(Node node) {
     Optional<String> factor = batch.factor(node);
-    return factor.isPresent() && Batch.dimensions(node).hasOutput(factor.get(), 0);
+    return factor.isPresent() && LocalFactors.exchanged(node).hasOutput(factor.get(), 0);
   }
 
   /** Whether a node adds up products of two operands' elements. */
@@ -137,7 +137,7 @@ final class Halved {
         || node.op().linear(node.inputTypes()).size() < 2) {
       return false;
     }
-    Dimensions known = Batch.dimensions(node);
+    Dimensions known = LocalFactors.exchanged(node);
     return known.names().stream().anyMatch(f -> known.hasInput(f) && !known.hasOutput(f));
   }
 

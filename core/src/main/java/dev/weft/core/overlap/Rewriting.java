@@ -1,5 +1,6 @@
 package dev.weft.core.overlap;
 
+import dev.weft.core.collective.Collective;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.Factors;
 import dev.weft.core.graph.Graph;
@@ -18,6 +19,7 @@ import dev.weft.core.op.Constant;
 import dev.weft.core.op.Maximum;
 import dev.weft.core.op.Minimum;
 import dev.weft.core.op.Repeat;
+import dev.weft.core.op.Reshape;
 import dev.weft.core.op.SelfSplitting;
 import dev.weft.core.op.Slice;
 import dev.weft.core.op.Tensor;
@@ -55,8 +57,12 @@ final class Rewriting {
   private final List<Node> nodes = new ArrayList<>();
   private final List<Integer> lanes = new ArrayList<>();
 
-  private Rewriting(Halved halved, Graph graph) {
+  /** For each half that is sent the value that it is half of. */
+  private final Map<Value, Value> sent;
+
+  private Rewriting(Halved halved, Graph graph, Map<Value, Value> sent) {
     this.halved = halved;
+    this.sent = sent;
     this.batch = halved.batch();
     graph.inputValues().forEach(value -> names.add(value.name()));
     for (Node node : graph.nodes()) {
@@ -69,9 +75,13 @@ final class Rewriting {
     graph.outputValues().forEach(value -> uses.merge(value, 1, Integer::sum));
   }
 
-  /** The graph with the same inputs and outputs. */
-  static Graph rewrite(Graph graph, Halved halved) {
-    var rewriting = new Rewriting(halved, graph);
+  /**
+   * The graph with the same inputs and outputs.
+   *
+   * @param sent for each half that a collective makes the value that it is half of, is added
+   */
+  static Graph rewrite(Graph graph, Halved halved, Map<Value, Value> sent) {
+    var rewriting = new Rewriting(halved, graph, sent);
     graph.inputValues().forEach(value -> rewriting.wholes.put(value, value));
     graph.nodes().forEach(rewriting::node);
     var outputs = new ArrayList<Graph.Output>();
@@ -136,7 +146,7 @@ final class Rewriting {
   }
 
   private void inHalves(Node node, String factor) {
-    Dimensions known = Batch.dimensions(node);
+    Dimensions known = LocalFactors.exchanged(node);
     List<List<Value>> made = new ArrayList<>();
     for (int half = 0; half < 2; half++) {
       var inputs = new ArrayList<Value>();
@@ -187,12 +197,15 @@ final class Rewriting {
     Op op = asItIs ? node.op() : node.op().local(types);
     var outputs = new ArrayList<Value>();
     for (int i = 0; i < types.size(); i++) {
-      outputs.add(fresh(node.output(i).name(), types.get(i)));
+      outputs.add(fresh(half, node.output(i).name(), types.get(i)));
     }
     List<TensorType> found = op.infer(inputs.stream().map(Value::type).toList());
     if (!found.equals(types)) {
       throw new IllegalStateException(
           node.op().name() + " of half a batch makes " + found + ", expected " + types);
+    }
+    if (op instanceof Collective) {
+      sent.put(outputs.getFirst(), node.output(0));
     }
     emit(half, new Node(op, inputs, outputs, node.origin()));
     return outputs;
@@ -215,7 +228,7 @@ final class Rewriting {
     List<Tensor> results = ((SelfSplitting) node.op()).split(part, arguments, types);
     for (Node inner : builder.nodes()) {
       for (Value value : inner.outputs()) {
-        here.put(value, fresh(node.output(0).name(), value.type()));
+        here.put(value, fresh(half, node.output(0).name(), value.type()));
       }
       emit(
           half,
@@ -232,7 +245,7 @@ final class Rewriting {
 
   private void repeat(Node node, Repeat repeat) {
     Graph body = repeat.body();
-    var inner = new Rewriting(halved, body);
+    var inner = new Rewriting(halved, body, sent);
     List<Graph.Input> arguments = body.inputs();
     var inputs = new ArrayList<Graph.Input>();
     var operands = new ArrayList<Value>();
@@ -254,6 +267,7 @@ final class Rewriting {
           TensorType type = half.type();
           Value own =
               inner.fresh(
+                  each.size(),
                   argument.value().name(),
                   repeat.isStacked(i) ? type.with(type.shape().without(0)) : type);
           inputs.add(new Graph.Input(own, argument.kind()));
@@ -289,6 +303,7 @@ final class Rewriting {
           TensorType type = half.type();
           each.add(
               fresh(
+                  each.size(),
                   output.name(),
                   i < repeat.carried() ? type : type.with(type.shape().insert(0, repeat.count()))));
         }
@@ -337,11 +352,44 @@ final class Rewriting {
       return known;
     }
     Parts folded = parts.get(value);
-    Op op = folded != null ? folded.op() : new Concat(batch.dim(value).orElseThrow());
-    List<Value> each = folded != null ? folded.each() : Objects.requireNonNull(halves.get(value));
-    emit(Interleaving.BOTH, new Node(op, each, List.of(value), origin(value)));
+    if (folded != null) {
+      emit(Interleaving.BOTH, new Node(folded.op(), folded.each(), List.of(value), origin(value)));
+    } else {
+      join(value, Objects.requireNonNull(halves.get(value)));
+    }
     wholes.put(value, value);
     return value;
+  }
+
+  /** Puts halves together, block by block. */
+  private void join(Value value, List<Value> each) {
+    int dim = batch.dim(value).orElseThrow();
+    long blocks = batch.blocks(value, dim);
+    if (blocks == 1) {
+      emit(Interleaving.BOTH, new Node(new Concat(dim), each, List.of(value), origin(value)));
+      return;
+    }
+    var apart = new ArrayList<Value>();
+    for (int half = 0; half < 2; half++) {
+      apart.add(
+          reshaped(half, each.get(half), inBlocks(each.get(half).type(), dim, blocks), value));
+    }
+    Value all = fresh(value.name(), inBlocks(value.type(), dim, blocks));
+    emit(Interleaving.BOTH, new Node(new Concat(dim + 1), apart, List.of(all), origin(value)));
+    emit(
+        Interleaving.BOTH,
+        new Node(new Reshape(value.shape()), List.of(all), List.of(value), origin(value)));
+  }
+
+  /** The type with a dim in two: blocks, and what is in one. */
+  private static TensorType inBlocks(TensorType type, int dim, long blocks) {
+    return type.with(type.shape().with(dim, blocks).insert(dim + 1, type.size(dim) / blocks));
+  }
+
+  private Value reshaped(int lane, Value from, TensorType type, Value of) {
+    Value reshaped = fresh(lane, of.name(), type);
+    emit(lane, new Node(new Reshape(type.shape()), List.of(from), List.of(reshaped), origin(of)));
+    return reshaped;
   }
 
   private List<Value> halves(Value value) {
@@ -351,24 +399,39 @@ final class Rewriting {
     }
     Value whole = whole(value);
     int dim = batch.dim(value).orElseThrow();
-    long size = value.type().size(dim);
-    long cut = batch.cut(size);
+    long blocks = batch.blocks(value, dim);
     var each = new ArrayList<Value>();
     for (int half = 0; half < 2; half++) {
-      var starts = new ArrayList<>(Collections.nCopies(value.type().rank(), 0L));
-      var limits = new ArrayList<Long>();
-      for (long limit : value.type().shape().sizes()) {
-        limits.add(limit);
+      TensorType type = batch.half(value.type(), dim, half);
+      if (blocks == 1) {
+        each.add(sliced(half, whole, dim, type, value));
+      } else {
+        Value all = reshaped(half, whole, inBlocks(value.type(), dim, blocks), value);
+        Value own = sliced(half, all, dim + 1, inBlocks(type, dim, blocks), value);
+        each.add(reshaped(half, own, type, value));
       }
-      starts.set(dim, half == 0 ? 0 : cut);
-      limits.set(dim, half == 0 ? cut : size);
-      var op = new Slice(starts, limits, Collections.nCopies(value.type().rank(), 1L));
-      Value own = fresh(value.name(), batch.half(value.type(), dim, half));
-      emit(half, new Node(op, List.of(whole), List.of(own), origin(value)));
-      each.add(own);
     }
     halves.put(value, List.copyOf(each));
     return each;
+  }
+
+  /** The first elements of a dim, or the last. */
+  private Value sliced(int half, Value from, int dim, TensorType type, Value of) {
+    int rank = type.rank();
+    var starts = new ArrayList<>(Collections.nCopies(rank, 0L));
+    var limits = new ArrayList<Long>();
+    for (long limit : from.type().shape().sizes()) {
+      limits.add(limit);
+    }
+    if (half == 0) {
+      limits.set(dim, type.size(dim));
+    } else {
+      starts.set(dim, from.type().size(dim) - type.size(dim));
+    }
+    Value own = fresh(half, of.name(), type);
+    Op op = new Slice(starts, limits, Collections.nCopies(rank, 1L));
+    emit(half, new Node(op, List.of(from), List.of(own), origin(of)));
+    return own;
   }
 
   private Origin origin(Value value) {
@@ -388,9 +451,14 @@ final class Rewriting {
   }
 
   private Value fresh(String name, TensorType type) {
-    String wanted = name;
-    for (int number = 1; !names.add(wanted); number++) {
-      wanted = name + ".half" + number;
+    return fresh(Interleaving.BOTH, name, type);
+  }
+
+  private Value fresh(int lane, String name, TensorType type) {
+    String marked = lane == Interleaving.BOTH ? name + ".both" : HalfName.of(name, lane);
+    String wanted = marked;
+    for (int number = 2; !names.add(wanted); number++) {
+      wanted = marked + number;
     }
     return new Value(wanted, type);
   }

@@ -6,13 +6,15 @@ import dev.weft.core.collective.Hoisting;
 import dev.weft.core.graph.DeadCode;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
-import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.graph.Verifier;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.shard.Partitioned;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -91,13 +93,10 @@ public final class SubPipeline {
     if (halved.isEmpty()) {
       return with(whole, whole.graph(), whole.collectives(), List.of(changesNothing(level)));
     }
-    List<Node> sent = Collective.in(whole.graph());
-    var uses = new ArrayList<CollectiveUse>();
-    for (int i = 0; i < sent.size(); i++) {
-      add(uses, sent.get(i), whole.collectives().get(i), halved.get());
-    }
-    return with(
-        whole, rewritten(whole.graph(), halved.get()), uses, whole(whole.graph(), halved.get()));
+    Map<Value, Value> halves = new HashMap<>();
+    Graph graph = rewritten(whole.graph(), halved.get(), halves);
+    List<CollectiveUse> uses = uses(whole, graph, halves);
+    return with(whole, graph, uses, whole(whole.graph(), halved.get()));
   }
 
   private static Partitioned with(
@@ -143,30 +142,47 @@ public final class SubPipeline {
   }
 
   private static Graph rewritten(Graph graph, Halved halved) {
-    Graph early = Hoisting.apply(graph);
-    return Verifier.verify("halving", DeadCode.eliminate(Rewriting.rewrite(early, halved)));
+    return rewritten(graph, halved, new HashMap<>());
   }
 
-  private static void add(List<CollectiveUse> uses, Node node, CollectiveUse use, Halved halved) {
-    if (halved.factor(node).isEmpty()) {
-      uses.add(use);
-      return;
+  private static Graph rewritten(Graph graph, Halved halved, Map<Value, Value> halves) {
+    Graph cut = Rewriting.rewrite(Hoisting.apply(graph), halved, halves);
+    return Verifier.verify("halving", DeadCode.eliminate(cut));
+  }
+
+  /**
+   * What is sent, in the order of the graph in halves.
+   *
+   * @param halves for each half that is sent the value that it is half of
+   */
+  private static List<CollectiveUse> uses(
+      Partitioned whole, Graph graph, Map<Value, Value> halves) {
+    Map<Value, CollectiveUse> known = new HashMap<>();
+    List<Node> sent = Collective.in(whole.graph());
+    for (int i = 0; i < sent.size(); i++) {
+      known.put(sent.get(i).output(0), whole.collectives().get(i));
     }
-    Value operand = node.input(0);
-    int dim = halved.batch().dim(operand).orElseThrow();
-    for (int half = 0; half < 2; half++) {
-      TensorType local = halved.batch().half(operand.type(), dim, half);
-      uses.add(
-          new CollectiveUse(
-              use.op(),
-              local,
-              use.global(),
-              use.op().bytesSent(local),
-              use.count(),
-              use.role(),
-              use.value(),
-              use.source(),
-              use.reason() + ", in halves"));
+    var uses = new ArrayList<CollectiveUse>();
+    for (Node node : Collective.in(graph)) {
+      Value result = node.output(0);
+      Value of = halves.getOrDefault(result, result);
+      CollectiveUse use = Objects.requireNonNull(known.get(of));
+      uses.add(of == result ? use : half(node, use));
     }
+    return uses;
+  }
+
+  private static CollectiveUse half(Node node, CollectiveUse use) {
+    Collective op = (Collective) node.op();
+    return new CollectiveUse(
+        op,
+        node.input(0).type(),
+        use.global(),
+        op.bytesSent(node.inputTypes()),
+        use.count(),
+        use.role(),
+        use.value(),
+        use.source(),
+        use.reason() + ", in halves");
   }
 }

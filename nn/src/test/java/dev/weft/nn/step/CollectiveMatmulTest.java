@@ -15,6 +15,7 @@ import dev.weft.core.collective.RingShift;
 import dev.weft.core.grad.Optimize;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
+import dev.weft.core.overlap.Level;
 import dev.weft.core.shard.CollectiveUse;
 import dev.weft.core.simulate.ClusterCosts;
 import dev.weft.core.simulate.CostModel;
@@ -27,6 +28,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Models whose collectives are looped beside products, against the same in one. */
 class CollectiveMatmulTest {
@@ -62,6 +64,37 @@ class CollectiveMatmulTest {
           plain.passes().get(pass).half().partitioned(),
           looped.passes().get(pass).half().partitioned());
     }
+  }
+
+  /** Halves send what has rows, loops what is gathered for products whatever their rows. */
+  @ParameterizedTest(name = "level {0} on {1}, ZeRO {2}")
+  @CsvSource({
+    "LINEAR, 'data=2,model=2', 3",
+    "BLOCK, 'data=2,model=2', 3",
+    "STACK, 'data=2,model=2', 3",
+    "LINEAR, model=2, 0",
+    "STACK, model=3, 0",
+  })
+  void whatHalvesLeaveIsLooped(Level level, String axes, int zero) {
+    ShardedStep plain = ShardedStep.of(graphs("gpt", 6), Mesh.parse(axes), zero, 2);
+    ShardedStep halves = plain.inHalves(level);
+    ShardedStep both = halves.looped();
+    assertEquals(halved(halves), halved(both));
+    assertTrue(zero < 3 || shifts(both) > 0);
+    for (int pass = 0; pass < plain.passes().size(); pass++) {
+      SamePass.check(
+          "looped",
+          plain.passes().get(pass).half().program(),
+          plain.passes().get(pass).half().partitioned(),
+          both.passes().get(pass).half().partitioned());
+    }
+  }
+
+  private static long halved(ShardedStep step) {
+    return step.explanation().collectives().stream()
+        .filter(use -> use.reason().contains(", in halves"))
+        .mapToLong(CollectiveUse::count)
+        .sum();
   }
 
   private static long shifts(ShardedStep step) {
@@ -122,6 +155,20 @@ class CollectiveMatmulTest {
     CostModel.Duration whole = duration(plain, mesh);
     CostModel.Duration looped = duration(plain.looped(), mesh);
     assertTrue(looped.communication() < share * whole.communication(), whole + " " + looped);
+    assertTrue(looped.time() < whole.time(), whole + " " + looped);
+  }
+
+  /** Gathered weights in loops expose less beside rows in halves, too. */
+  @ParameterizedTest
+  @EnumSource(names = {"LINEAR", "BLOCK", "STACK"})
+  void lessIsExposedBesideHalves(Level level) {
+    var config = new ModelConfig(4, 512, 8, 128, 256, 0);
+    StepGraphs graphs = StepGraphs.of(new Gpt(), config, 8, DataType.F32, ADAMW, 1);
+    Mesh mesh = Mesh.parse("data=2,model=2");
+    ShardedStep halves = ShardedStep.of(graphs, mesh, 3, 1).inHalves(level);
+    CostModel.Duration whole = duration(halves, mesh);
+    CostModel.Duration looped = duration(halves.looped(), mesh);
+    assertTrue(looped.communication() < 0.85 * whole.communication(), whole + " " + looped);
     assertTrue(looped.time() < whole.time(), whole + " " + looped);
   }
 

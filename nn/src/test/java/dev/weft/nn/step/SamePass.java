@@ -3,6 +3,7 @@ package dev.weft.nn.step;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.weft.core.cluster.Mesh;
+import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.TensorType;
@@ -17,7 +18,7 @@ import java.util.Random;
 final class SamePass {
   private SamePass() {}
 
-  /** All outputs of {@code program} are equal to 1e-10 of the largest, in f64. */
+  /** All outputs of {@code program} are equal to 1e-10 of the largest, in f32 to 1e-5. */
   static void check(String name, Graph program, Partitioned whole, Partitioned other) {
     var random = new Random(5);
     Mesh mesh = whole.mesh();
@@ -42,8 +43,9 @@ final class SamePass {
       for (double each : want) {
         largest = Math.max(largest, Math.abs(each));
       }
+      double accuracy = output.dtype() == DataType.F32 ? 1e-5 : 1e-10;
       for (int j = 0; j < want.length; j++) {
-        assertEquals(want[j], have[j], 1e-10 * largest, name + ": " + output.name());
+        assertEquals(want[j], have[j], accuracy * largest, name + ": " + output.name());
       }
     }
   }

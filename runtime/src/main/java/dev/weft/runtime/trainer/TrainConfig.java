@@ -219,11 +219,6 @@ public record TrainConfig(
           "collective-matmul %s hides what devices send one another: add a mesh like --mesh model=2"
               .formatted(collectiveMatmul));
     }
-    if (!collectiveMatmul.equals(Loops.NONE) && !subPipeline.equals("0")) {
-      throw new UserException(
-          "collective-matmul %s and sub-pipeline %s hide the same collectives: take one of them"
-              .formatted(collectiveMatmul, subPipeline));
-    }
     if (devices > MOST_THREADS) {
       throw new UserException("devices must be at most " + MOST_THREADS + ", found " + devices);
     }

@@ -127,9 +127,6 @@ final class TrainConfigTest {
     assertTrue(
         failure("mesh: model=2\ncollective-matmul: often\n").contains("none, looped or auto"));
     assertTrue(failure("collective-matmul: auto\n").contains("--mesh model=2"));
-    assertTrue(
-        failure("mesh: model=2\ncollective-matmul: looped\nsub-pipeline: 1\n")
-            .contains("take one"));
   }
 
   private String failure(String yaml) {
