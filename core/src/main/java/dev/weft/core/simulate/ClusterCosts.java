@@ -16,6 +16,7 @@ import dev.weft.core.op.Constant;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.StageProgram;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -58,7 +59,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
         cluster.overlaps() && !Collective.in(fragment.graph()).isEmpty()
             ? Exposure.of(fragment.graph(), stage.mesh(), this, stage.stage() * stageDevices)
             : graph(fragment.graph(), stage);
-    return new Duration(nodes.time() + copies(fragment.graph()), nodes.communication());
+    return nodes.and(copies(fragment.graph()));
   }
 
   /**
@@ -93,21 +94,25 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
 
   private Duration graph(Graph graph, StageProgram stage) {
     double time = 0;
-    double communication = 0;
+    var sent = new ArrayList<Span>();
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
-        Duration round = graph(repeat.body(), stage);
-        time += round.time() * repeat.count();
-        communication += round.communication() * repeat.count();
+        Duration each = graph(repeat.body(), stage);
+        for (int round = 0; round < repeat.count(); round++) {
+          for (Span span : each.collectives()) {
+            sent.add(span.in(round, time));
+          }
+          time += each.time();
+        }
       } else if (node.op() instanceof Collective collective) {
         double taken = collective(collective, node, stage.mesh(), stage.stage() * stageDevices);
+        sent.add(new Span(name(node), time, time + taken));
         time += taken;
-        communication += taken;
       } else {
         time += seconds(node);
       }
     }
-    return new Duration(time, communication);
+    return new Duration(time, sent, sent);
   }
 
   /**
@@ -131,6 +136,11 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
             : cluster.within();
     double bytes = collective.bytesSent(node.inputTypes());
     return collective.hops() * link.latency() + bytes / link.bytesPerSecond();
+  }
+
+  /** What a collective is called in traces. */
+  static String name(Node node) {
+    return node.op().name() + " making %" + node.output(0).name();
   }
 
   /** How many groups stand beside each other within a host: the product of the inner axes. */

@@ -11,9 +11,42 @@ public interface CostModel {
    * How long a fragment runs.
    *
    * @param time of the whole, in seconds or units
-   * @param communication the part of it during which devices do nothing but wait for collectives
+   * @param waits when devices do nothing but wait for collectives
+   * @param collectives when collectives are under way
    */
-  record Duration(double time, double communication) {}
+  record Duration(double time, List<Span> waits, List<Span> collectives) {
+    public Duration {
+      waits = List.copyOf(waits);
+      collectives = List.copyOf(collectives);
+    }
+
+    /** Of computing alone. */
+    public Duration(double time) {
+      this(time, List.of(), List.of());
+    }
+
+    /** The part of it during which devices do nothing but wait for collectives. */
+    public double communication() {
+      return waits.stream().mapToDouble(span -> span.end() - span.start()).sum();
+    }
+
+    /** With some computing behind. */
+    Duration and(double more) {
+      return new Duration(time + more, waits, collectives);
+    }
+  }
+
+  /**
+   * A stretch of a fragment's time.
+   *
+   * @param name of the collective
+   */
+  record Span(String name, double start, double end) {
+    /** The same in the round of a repeat. */
+    Span in(int round, double begin) {
+      return new Span(name + "#" + round, begin + start, begin + end);
+    }
+  }
 
   /** What one device of the stage takes for a fragment, collectives included. */
   Duration fragment(StageProgram stage, Fragment fragment);

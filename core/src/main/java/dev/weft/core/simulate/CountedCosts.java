@@ -15,7 +15,7 @@ public record CountedCosts() implements CostModel {
   @Override
   public Duration fragment(StageProgram stage, Fragment fragment) {
     double time = fragment.graph().nodes().stream().mapToDouble(CutCosts.COUNTED::time).sum();
-    return new Duration(time, 0);
+    return new Duration(time);
   }
 
   @Override

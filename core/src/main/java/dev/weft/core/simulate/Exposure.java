@@ -24,7 +24,7 @@ import java.util.Set;
  */
 public final class Exposure {
   /** A kernel or a collective of some round. */
-  private record Step(Node node, double seconds) {}
+  private record Step(String name, double seconds) {}
 
   private final ClusterCosts costs;
   private final Mesh mesh;
@@ -46,7 +46,7 @@ public final class Exposure {
    */
   public static CostModel.Duration of(Graph graph, Mesh mesh, ClusterCosts costs, int base) {
     var exposure = new Exposure(costs, mesh, base);
-    exposure.unroll(Hoisting.apply(graph), new HashMap<>());
+    exposure.unroll(Hoisting.apply(graph), "", new HashMap<>());
     return exposure.run();
   }
 
@@ -54,17 +54,22 @@ public final class Exposure {
     Map<Object, Double> there = new IdentityHashMap<>();
     double computing = 0;
     double sending = 0;
-    double exposed = 0;
+    var sent = new ArrayList<CostModel.Span>();
+    var waits = new ArrayList<CostModel.Span>();
     for (Step step : Postponing.order(calls)) {
       Postponing.Call<Step> call = Objects.requireNonNull(callOf.get(step));
       double needed = computing;
       for (Object read : call.reads()) {
         needed = Math.max(needed, there.getOrDefault(read, 0.0));
       }
-      exposed += needed - computing;
+      if (needed > computing) {
+        waits.add(new CostModel.Span(step.name(), computing, needed));
+      }
       computing = needed;
       if (call.collective()) {
-        sending = Math.max(sending, computing) + step.seconds();
+        double begin = Math.max(sending, computing);
+        sending = begin + step.seconds();
+        sent.add(new CostModel.Span(step.name(), begin, sending));
         for (Object written : call.writes()) {
           there.put(written, sending);
         }
@@ -72,19 +77,22 @@ public final class Exposure {
         computing += step.seconds();
       }
     }
-    double end = Math.max(computing, sending);
-    return new CostModel.Duration(end, exposed + end - computing);
+    if (sending > computing) {
+      waits.add(new CostModel.Span(sent.getLast().name(), computing, sending));
+    }
+    return new CostModel.Duration(Math.max(computing, sending), waits, sent);
   }
 
   /**
    * Lists the calls of a graph, round by round.
    *
+   * @param suffix of names, the numbers of rounds
    * @param makers for each value what calls make it: a view has its operands', a stack its parts'
    */
-  private void unroll(Graph graph, Map<Value, Set<Object>> makers) {
+  private void unroll(Graph graph, String suffix, Map<Value, Set<Object>> makers) {
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
-        rounds(node, repeat, makers);
+        rounds(node, repeat, suffix, makers);
         continue;
       }
       Set<Object> reads = new LinkedHashSet<>();
@@ -98,7 +106,7 @@ public final class Exposure {
         node.outputs().forEach(value -> makers.put(value, reads));
         continue;
       }
-      var step = new Step(node, seconds);
+      var step = new Step(ClusterCosts.name(node) + suffix, seconds);
       var made = new Object();
       boolean work =
           Postponing.isWork(
@@ -110,7 +118,7 @@ public final class Exposure {
     }
   }
 
-  private void rounds(Node node, Repeat repeat, Map<Value, Set<Object>> makers) {
+  private void rounds(Node node, Repeat repeat, String suffix, Map<Value, Set<Object>> makers) {
     List<Value> arguments = repeat.body().inputValues();
     List<Value> results = repeat.body().outputValues();
     var stacks = new HashMap<Integer, List<Set<Object>>>();
@@ -125,7 +133,7 @@ public final class Exposure {
             arguments.get(i + 1),
             i < repeat.carried() ? carried.get(i) : makers.getOrDefault(node.input(i), Set.of()));
       }
-      unroll(repeat.body(), inside);
+      unroll(repeat.body(), suffix + "#" + round, inside);
       for (int i = 0; i < results.size(); i++) {
         Set<Object> made = inside.getOrDefault(results.get(i), Set.of());
         if (i < repeat.carried()) {

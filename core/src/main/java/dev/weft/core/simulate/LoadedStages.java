@@ -34,7 +34,7 @@ record LoadedStages(List<Load> loads, List<Double> recomputed, int stages, CostM
           case MICRO_BATCH -> load.time();
           case STEP -> 0;
         };
-    return new Duration(time, 0);
+    return new Duration(time);
   }
 
   /** One number stands for all that goes between two stages, the mean of their pieces. */

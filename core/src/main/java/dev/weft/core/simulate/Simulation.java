@@ -3,6 +3,7 @@ package dev.weft.core.simulate;
 import dev.weft.core.program.Action;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.Program;
+import dev.weft.core.program.Queue;
 import dev.weft.core.program.SlotUse;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
@@ -197,11 +198,12 @@ public final class Simulation {
   }
 
   /**
-   * All steps of all stages but those that take no time, and the memory of every stage. What a
-   * fragment waits for collectives stands at its end.
+   * All steps of all stages but those that take no time, the collectives of fragments, and the
+   * memory of every stage. Where all these are more than viewers can show collectives are left out.
    */
   public Timeline timeline(String title) {
     var events = new ArrayList<Timeline.Event>();
+    var collectives = new ArrayList<Timeline.Event>();
     var waits = new ArrayList<Timeline.Wait>();
     var levels = new ArrayList<Timeline.Level>();
     for (StageProgram stage : program.stages()) {
@@ -219,14 +221,28 @@ public final class Simulation {
                   ends[offset + i]));
         }
         if (step instanceof Step.Run run) {
-          double waiting = durations[stage.stage()][run.fragment()].communication();
-          if (waiting > 0) {
-            double end = ends[offset + i];
-            waits.add(new Timeline.Wait(stage.stage(), 0, end - waiting, end));
+          Duration duration = durations[stage.stage()][run.fragment()];
+          double begin = starts[offset + i];
+          for (CostModel.Span span : duration.waits()) {
+            waits.add(
+                new Timeline.Wait(stage.stage(), 0, begin + span.start(), begin + span.end()));
+          }
+          for (CostModel.Span span : duration.collectives()) {
+            collectives.add(
+                new Timeline.Event(
+                    stage.stage(),
+                    0,
+                    Queue.COLLECTIVE,
+                    span.name(),
+                    begin + span.start(),
+                    begin + span.end()));
           }
         }
       }
       levels.addAll(memory(stage.stage()));
+    }
+    if (events.size() + collectives.size() <= Timeline.MOST_EVENTS) {
+      events.addAll(collectives);
     }
     return new Timeline(title, events, waits, levels);
   }

@@ -36,7 +36,7 @@ public record UnitCosts(Map<Work, Double> work, List<Double> recomputed, int sta
   @Override
   public Duration fragment(StageProgram stage, Fragment fragment) {
     if (fragment.work() == Work.STEP) {
-      return new Duration(0, 0);
+      return new Duration(0);
     }
     double all =
         fragment.work() == Work.MICRO_BATCH
@@ -44,7 +44,7 @@ public record UnitCosts(Map<Work, Double> work, List<Double> recomputed, int sta
             : cost(fragment.work());
     int piece = fragment.chunk() * stages + stage.stage();
     double share = fragment.work() == Work.RECOMPUTE ? recomputed.get(piece) : 1;
-    return new Duration(all * share * stages / recomputed.size(), 0);
+    return new Duration(all * share * stages / recomputed.size());
   }
 
   private double cost(Work kind) {

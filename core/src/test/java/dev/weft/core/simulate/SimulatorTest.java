@@ -31,12 +31,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class SimulatorTest {
   private static final Mesh PAIR = Mesh.parse("data=2");
 
+  private static final List<CostModel.Span> SUMS =
+      List.of(new CostModel.Span("all_reduce making %y", 1, 1.5));
+
   /** Making takes 1, taking takes 2, of which 0.5 are collectives; 400 bytes take 4. */
   private static final CostModel COSTS =
       new CostModel() {
         @Override
         public Duration fragment(StageProgram stage, Fragment fragment) {
-          return stage.stage() == 0 ? new Duration(1, 0) : new Duration(2, 0.5);
+          return stage.stage() == 0 ? new Duration(1) : new Duration(2, SUMS, SUMS);
         }
 
         @Override

@@ -15,6 +15,10 @@ public final class ChromeTrace {
   private static final double MICROSECONDS = 1e6;
   private static final int DEVICES = 1 << 16;
   private static final int LANES = 1 << 10;
+
+  /** Neither half, the first and the second. */
+  private static final int HALVES = 3;
+
   private static final int TIMELINES = 1 << 28;
 
   private ChromeTrace() {}
@@ -50,14 +54,15 @@ public final class ChromeTrace {
     int named = -1;
     for (TimelineRow row : TimelineRow.of(timeline)) {
       int process = offset + process(row.stage(), row.device());
-      int thread = row.queue().ordinal() * LANES + row.lane();
+      int half = row.half().isEmpty() ? 0 : 1 + row.half().charAt(0) - 'a';
+      int thread = (row.queue().ordinal() * HALVES + half) * LANES + row.lane();
       if (process != named) {
         named = process;
         metadata(events, "process_name", process, 0)
             .put("name", title + "stage " + row.stage() + " device " + row.device());
         metadata(events, "process_sort_index", process, 0).put("sort_index", process);
       }
-      metadata(events, "thread_name", process, thread).put("name", row.queue().text());
+      metadata(events, "thread_name", process, thread).put("name", row.label());
       metadata(events, "thread_sort_index", process, thread).put("sort_index", thread);
       for (Timeline.Event event : row.events()) {
         events

@@ -48,7 +48,8 @@ public final class TimelinePage {
     ArrayNode rows = data.putArray("rows");
     for (TimelineRow row : TimelineRow.of(timeline)) {
       ObjectNode node = rows.addObject();
-      node.put("stage", row.stage()).put("device", row.device()).put("queue", row.queue().text());
+      node.put("stage", row.stage()).put("device", row.device());
+      node.put("queue", row.queue().text()).put("label", row.label());
       ArrayNode events = node.putArray("events");
       for (Timeline.Event event : row.events()) {
         events.addArray().add(event.name()).add(event.start()).add(event.end());
