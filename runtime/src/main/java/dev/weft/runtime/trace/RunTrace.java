@@ -6,10 +6,17 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.collective.CollectiveTable;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Op;
+import dev.weft.core.op.Expansion;
 import dev.weft.core.op.GraphTextException;
+import dev.weft.core.program.Fragment;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.ProgramText;
 import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Timeline;
 import dev.weft.runtime.storage.Disk;
 import java.io.IOException;
@@ -42,16 +49,56 @@ public record RunTrace(Program program, List<StepTrace> steps) {
   }
 
   /**
-   * Writes into a folder, made where it is missing, over what is there.
+   * Writes into a folder, made where it is missing, over what is there. A user's own composites
+   * stand there as what they are made of.
    *
    * @throws IOException if that fails; what was there before is unharmed
+   * @throws IllegalArgumentException if the program has other ops of a user's own, which its text
+   *     cannot be read with
    */
   public void write(Path folder) throws IOException {
+    String text = ProgramText.print(inOwnOps(program));
     Files.createDirectories(folder);
-    Disk.local()
-        .replace(
-            folder.resolve(PROGRAM), ProgramText.print(program).getBytes(StandardCharsets.UTF_8));
+    Disk.local().replace(folder.resolve(PROGRAM), text.getBytes(StandardCharsets.UTF_8));
     writeSteps(folder);
+  }
+
+  /** The program in ops that the text form knows. */
+  private static Program inOwnOps(Program program) {
+    var stages = new ArrayList<StageProgram>();
+    for (StageProgram stage : program.stages()) {
+      var fragments = new ArrayList<Fragment>();
+      for (Fragment of : stage.fragments()) {
+        Graph graph = Expansion.expand(of.graph(), node -> !isKnown(node.op()));
+        requireKnown(graph);
+        fragments.add(
+            new Fragment(of.name(), of.work(), of.chunk(), graph, of.inputs(), of.outputs()));
+      }
+      stages.add(
+          new StageProgram(
+              stage.stage(),
+              stage.mesh(),
+              stage.pools(),
+              stage.buffers(),
+              fragments,
+              stage.steps()));
+    }
+    return new Program(program.name(), program.microBatches(), stages);
+  }
+
+  private static void requireKnown(Graph graph) {
+    for (Node node : graph.nodes()) {
+      if (!isKnown(node.op())) {
+        throw new IllegalArgumentException(
+            "%s is no op of Weft's, nor made of such, so that no trace can tell of it"
+                .formatted(node.op().getClass().getName()));
+      }
+      node.op().bodies().forEach(RunTrace::requireKnown);
+    }
+  }
+
+  private static boolean isKnown(Op op) {
+    return CollectiveTable.ALL.find(op.name()).filter(op.getClass()::equals).isPresent();
   }
 
   /** Writes the steps only, into a folder that has the program. */

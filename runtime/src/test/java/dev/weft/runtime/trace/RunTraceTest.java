@@ -9,8 +9,25 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.UserException;
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Factors;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Op;
+import dev.weft.core.graph.Origin;
+import dev.weft.core.graph.Role;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Composite;
+import dev.weft.core.op.Constant;
+import dev.weft.core.op.Tensor;
+import dev.weft.core.program.Fragment;
+import dev.weft.core.program.Program;
 import dev.weft.core.program.ProgramText;
 import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Timeline;
 import dev.weft.core.schedule.Schedules;
 import dev.weft.core.schedule.Setting;
@@ -24,6 +41,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -115,6 +134,108 @@ final class RunTraceTest {
     try (var files = Files.list(place)) {
       assertEquals(2, files.count(), "nothing else is left");
     }
+  }
+
+  /** An op that a user has made of Weft's. */
+  private record Tripled() implements Composite {
+    @Override
+    public List<TensorType> infer(List<TensorType> inputs) {
+      return inputs;
+    }
+
+    @Override
+    public Factors factors(List<TensorType> inputs) {
+      List<List<List<String>>> dims = List.of(Factors.named("d", inputs.getFirst().rank()));
+      return new Factors(dims, dims, Map.of());
+    }
+
+    @Override
+    public Cost cost(List<TensorType> inputs) {
+      return Cost.streaming(1, inputs, inputs);
+    }
+
+    @Override
+    public List<Tensor> expand(List<Tensor> inputs) {
+      return List.of(inputs.getFirst().times(3));
+    }
+  }
+
+  /** An op that is not made of any. */
+  private record Noise() implements Op {
+    @Override
+    public List<TensorType> infer(List<TensorType> inputs) {
+      return inputs;
+    }
+
+    @Override
+    public Factors factors(List<TensorType> inputs) {
+      return new Tripled().factors(inputs);
+    }
+
+    @Override
+    public Cost cost(List<TensorType> inputs) {
+      return new Tripled().cost(inputs);
+    }
+  }
+
+  /** The pipeline's program where every fragment also applies an op to a number. */
+  private static RunTrace with(Op op) {
+    Program program = simulation().program();
+    TensorType number = TensorType.scalar(DataType.F32);
+    var stages = new ArrayList<StageProgram>();
+    for (StageProgram stage : program.stages()) {
+      var fragments = new ArrayList<Fragment>();
+      for (Fragment of : stage.fragments()) {
+        Graph graph = of.graph();
+        var origin = new Origin("y", Role.FORWARD, "");
+        var one = new Value("one.of.user", number);
+        var made = new Value("made.by.user", number);
+        var nodes = new ArrayList<>(graph.nodes());
+        Op constant = new Constant(Literal.scalar(DataType.F32, 1));
+        nodes.add(new Node(constant, List.of(), List.of(one), origin));
+        nodes.add(new Node(op, List.of(one), List.of(made), origin));
+        var other = new Graph(graph.name(), graph.inputs(), nodes, graph.outputs());
+        fragments.add(
+            new Fragment(of.name(), of.work(), of.chunk(), other, of.inputs(), of.outputs()));
+      }
+      stages.add(
+          new StageProgram(
+              stage.stage(),
+              stage.mesh(),
+              stage.pools(),
+              stage.buffers(),
+              fragments,
+              stage.steps()));
+    }
+    return new RunTrace(
+        new Program(program.name(), program.microBatches(), stages), List.of(step(10, 2)));
+  }
+
+  @Test
+  void compositesOfAUserAreReadAsWhatTheyAreMadeOf() throws IOException {
+    with(new Tripled()).write(folder);
+    RunTrace read = RunTrace.read(folder);
+    for (StageProgram stage : read.program().stages()) {
+      for (Fragment fragment : stage.fragments()) {
+        Graph graph = fragment.graph();
+        Node last =
+            Objects.requireNonNull(
+                graph.producers().get(graph.nodes().getLast().output(0)), fragment.name());
+        assertEquals("made.by.user", last.output(0).name());
+        assertEquals("multiply", last.op().name());
+      }
+    }
+    Comparison comparison = Comparison.of(read, simulation());
+    assertEquals(0.002, comparison.parts().getFirst().time().real(), 1e-9);
+  }
+
+  @Test
+  void whatNoTextCanTellIsNotWritten() {
+    RunTrace trace = with(new Noise());
+    String message =
+        assertThrows(IllegalArgumentException.class, () -> trace.write(folder)).getMessage();
+    assertTrue(message.contains("Noise"), message);
+    assertTrue(message().contains("there is no trace"), message());
   }
 
   @Test
