@@ -9,6 +9,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.op.Attention;
 import dev.weft.core.op.BatchNorm;
 import dev.weft.core.op.Broadcast;
+import dev.weft.core.op.CachedAttention;
 import dev.weft.core.op.Cast;
 import dev.weft.core.op.Convolution;
 import dev.weft.core.op.CrossEntropy;
@@ -116,7 +117,12 @@ public final class MixedPrecision {
     List<Value> inputs = node.inputs().stream().map(this::current).toList();
     switch (node.op()) {
       case Repeat repeat -> convertRepeat(node, repeat, inputs);
-      case Matmul _, Einsum _, Attention _, Convolution _, LinearCrossEntropy _ ->
+      case Matmul _,
+          Einsum _,
+          Attention _,
+          CachedAttention _,
+          Convolution _,
+          LinearCrossEntropy _ ->
           emit(node, node.op(), all(inputs, narrow), false);
       case Embedding _ -> {
         // Rows are picked before they are rounded: the table's gradient adds up in f32.

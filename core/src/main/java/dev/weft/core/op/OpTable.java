@@ -26,6 +26,7 @@ public final class OpTable {
           BitwiseOr.ENTRY,
           BitwiseXor.ENTRY,
           Broadcast.ENTRY,
+          CachedAttention.ENTRY,
           Cast.ENTRY,
           Concat.ENTRY,
           Constant.ENTRY,

@@ -146,7 +146,7 @@ public final class Device implements AutoCloseable {
    * @param bound a buffer for every input; an output with a donated input ends in that one's buffer
    */
   public Executable load(Graph graph, Map<Value, DeviceBuffer> bound) {
-    return load(Lowered.of(graph, kind), bound, Collectives.NONE);
+    return load(Lowered.of(graph, kind, routes::loops), bound, Collectives.NONE);
   }
 
   /**

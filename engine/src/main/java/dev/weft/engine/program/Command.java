@@ -58,6 +58,29 @@ sealed interface Command {
       double epsilon)
       implements Command {}
 
+  /**
+   * One row times a matrix whose columns lie one behind the other.
+   *
+   * @param target [n], without gaps
+   * @param base what is added, like the target
+   * @param row [k], without gaps
+   * @param matrix [k, n]
+   */
+  record RowProduct(
+      String origin, Operand target, @Nullable Operand base, Operand row, Operand matrix)
+      implements Command {}
+
+  /** Attention of one query; see the op. Of no operand the last dim has gaps. */
+  record CachedAttention(
+      String origin,
+      Operand target,
+      Operand query,
+      Operand keys,
+      Operand values,
+      Operand position,
+      double scale)
+      implements Command {}
+
   /** One number everywhere. */
   record Fill(String origin, Operand target, double value) implements Command {}
 

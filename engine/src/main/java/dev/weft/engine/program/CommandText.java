@@ -22,6 +22,9 @@ final class CommandText {
               : text("add", add.left(), add.right());
       case Command.Subtract subtract -> text("subtract", subtract.left(), subtract.right());
       case Command.LayerNorm norm -> text("layer norm", norm.row());
+      case Command.RowProduct product -> text("row product", product.row(), product.matrix());
+      case Command.CachedAttention attention ->
+          text("cached attention", attention.query(), attention.keys());
       case Command.Fill fill -> text("fill", fill.target());
       case Command.RandomBits bits -> text("random bits", bits.target());
       case Command.Dynamic dynamic ->

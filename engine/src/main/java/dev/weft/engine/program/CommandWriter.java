@@ -105,6 +105,11 @@ final class CommandWriter {
       writeCollective(collective);
       return;
     }
+    Optional<Command.RowProduct> looped = RowProduct.looped(item);
+    if (looped.isPresent()) {
+      emit(looped.get());
+      return;
+    }
     Kernel kernel = item.kernel();
     for (Kernel.Pair pair : kernel.mutates()) {
       Operand target = item.outputs().get(pair.output()).operand();
@@ -209,6 +214,15 @@ final class CommandWriter {
                   dense(tensor(call, 4)),
                   dense(tensor(call, 5)),
                   real(call, 6));
+          case "cached_attention" ->
+              new Command.CachedAttention(
+                  origin,
+                  tensor(call, 0),
+                  rows(tensor(call, 1)),
+                  rows(tensor(call, 2)),
+                  rows(tensor(call, 3)),
+                  tensor(call, 4),
+                  real(call, 5));
           case "fill" -> new Command.Fill(origin, tensor(call, 0), real(call, 1));
           case "random_bits" ->
               new Command.RandomBits(
@@ -229,7 +243,7 @@ final class CommandWriter {
                   origin,
                   true,
                   tensor(call, 0),
-                  dense(tensor(call, 1)),
+                  run(tensor(call, 1), (int) whole(call, 3)),
                   tensor(call, 2),
                   (int) whole(call, 3));
           default ->
@@ -386,6 +400,17 @@ final class CommandWriter {
     return copy;
   }
 
+  /** The same numbers, copied if those of the last dim are not one behind the other. */
+  private Operand rows(Operand operand) {
+    long[] strides = operand.layout().strides();
+    return strides[strides.length - 1] == 1 ? operand : dense(operand);
+  }
+
+  /** The same numbers, copied if a run of indices of a dim has gaps. */
+  private Operand run(Operand operand, int dim) {
+    return DynamicCopy.takes(operand, dim) ? operand : dense(operand);
+  }
+
   private Operand temporary(DataType dtype, Shape shape) {
     return temporary(dtype, Strided.dense(shape));
   }
@@ -419,6 +444,15 @@ final class CommandWriter {
         all.addAll(List.of(norm.row(), norm.scale(), norm.shift()));
         yield all;
       }
+      case Command.RowProduct product ->
+          with(product.base(), product.target(), product.row(), product.matrix());
+      case Command.CachedAttention attention ->
+          List.of(
+              attention.target(),
+              attention.query(),
+              attention.keys(),
+              attention.values(),
+              attention.position());
       case Command.Fill fill -> List.of(fill.target());
       case Command.Begin begin -> {
         var all = new ArrayList<>(begin.targets());

@@ -51,6 +51,8 @@ final class Linker {
   private final int threads;
   private final Device device;
 
+  private @Nullable LoopSteps loops;
+
   /** How many threads the commands linked so far leave set; 0 where that is not known. */
   private int current;
 
@@ -97,7 +99,8 @@ final class Linker {
 
   private int threads(Command command) {
     return switch (command) {
-      case Command.Begin _, Command.Await _ -> current;
+      case Command.Begin _, Command.Await _, Command.RowProduct _, Command.CachedAttention _ ->
+          current;
       case Command.Library library ->
           library.small() || RowProduct.isOne(library, kind, threads) ? 1 : threads;
       default ->
@@ -118,6 +121,8 @@ final class Linker {
       case Command.Add add -> add(add);
       case Command.Subtract subtract -> subtract(subtract);
       case Command.LayerNorm norm -> SmallRow.layerNorm(norm, this::row);
+      case Command.RowProduct product -> loops().product(product);
+      case Command.CachedAttention attention -> loops().attention(attention);
       case Command.Fill fill ->
           dispatch(
               "aten::fill_",
@@ -129,6 +134,13 @@ final class Linker {
       case Command.Begin begin -> begin(begin);
       case Command.Await await -> exchange(await.number())::await;
     };
+  }
+
+  private LoopSteps loops() {
+    if (loops == null) {
+      loops = new LoopSteps(device.crew(), threads, arena, this::address);
+    }
+    return loops;
   }
 
   private Step begin(Command.Begin begin) {
@@ -402,30 +414,23 @@ final class Linker {
   private Step dynamic(Command.Dynamic dynamic) {
     Operand whole = dynamic.whole();
     Operand part = dynamic.part();
-    if (!whole.layout().isContiguous() || !part.layout().isContiguous()) {
+    if (!whole.layout().isContiguous() || !DynamicCopy.takes(part, dynamic.dim())) {
       throw new IllegalStateException(dynamic.origin() + " on memory with gaps");
     }
-    int dim = dynamic.dim();
-    long bytes = whole.dtype().bytes();
-    long inner = whole.shape().product(dim + 1, whole.shape().rank()) * bytes;
-    long outer = whole.shape().product(0, dim);
-    long size = whole.shape().size(dim);
-    long run = part.shape().size(dim);
-    MemorySegment all = segment(whole, whole.shape().elements() * bytes);
-    MemorySegment piece = segment(part, part.shape().elements() * bytes);
-    MemorySegment index = segment(dynamic.index(), 8);
-    boolean update = dynamic.update();
-    return () -> {
-      long start = Math.clamp(readLong(index), 0L, size - run);
-      for (long o = 0; o < outer; o++) {
-        long at = (o * size + start) * inner;
-        if (update) {
-          MemorySegment.copy(piece, o * run * inner, all, at, run * inner);
-        } else {
-          MemorySegment.copy(all, at, piece, o * run * inner, run * inner);
-        }
-      }
-    };
+    return DynamicCopy.of(
+        dynamic,
+        segment(whole, whole.shape().elements() * whole.dtype().bytes()),
+        segment(part, extent(part)),
+        segment(dynamic.index(), 8));
+  }
+
+  /** Bytes from an operand's first element to behind its last. */
+  private static long extent(Operand operand) {
+    long last = 0;
+    for (int dim = 0; dim < operand.shape().rank(); dim++) {
+      last += operand.layout().strides()[dim] * (operand.shape().size(dim) - 1);
+    }
+    return (last + 1) * operand.dtype().bytes();
   }
 
   private static long readLong(MemorySegment cell) {

@@ -15,7 +15,12 @@ public enum Route {
    * By its kernel for f32, between casts: the way for a processor that emulates narrow products.
    * The result is rounded once, as the narrow kernel's is.
    */
-  WIDE;
+  WIDE,
+  /**
+   * In loops of Weft's own: one row times a matrix, on devices that were opened to decode; see
+   * {@link Routes#withLoops}.
+   */
+  LOOP;
 
   /** Operations per byte below which casts cost more than any kernel gains. */
   private static final double INTENSITY = 16;

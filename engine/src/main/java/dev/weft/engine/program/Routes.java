@@ -4,6 +4,7 @@ import dev.weft.core.cluster.Bytes;
 import dev.weft.core.cluster.DeviceKind;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Builder;
+import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Op;
 import dev.weft.core.graph.TensorType;
@@ -11,6 +12,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.library.Torch;
+import dev.weft.engine.vector.Vectors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -39,21 +41,24 @@ public final class Routes {
   private final SortedMap<String, Route> used = new TreeMap<>();
   private final @Nullable Route only;
   private final boolean measuring;
+  private final boolean looping;
 
   private Routes(
       Map<String, Route> recorded,
       @Nullable Path directory,
       @Nullable Route only,
-      boolean measuring) {
+      boolean measuring,
+      boolean looping) {
     this.recorded = Map.copyOf(recorded);
     this.directory = directory;
     this.only = only;
     this.measuring = measuring;
+    this.looping = looping;
   }
 
   /** One route for all ops that have it. */
   public static Routes always(Route route) {
-    return new Routes(Map.of(), null, route, false);
+    return new Routes(Map.of(), null, route, false, false);
   }
 
   /**
@@ -63,7 +68,7 @@ public final class Routes {
    * @param directory where measurements are kept
    */
   public static Routes remembered(Path directory) {
-    return new Routes(Map.of(), directory, null, false);
+    return new Routes(Map.of(), directory, null, false, false);
   }
 
   /**
@@ -73,7 +78,21 @@ public final class Routes {
    * @param recorded routes by ops' keys that go before any measurement, from {@link #used}
    */
   public static Routes measured(Path directory, Map<String, Route> recorded) {
-    return new Routes(recorded, directory, null, true);
+    return new Routes(recorded, directory, null, true, false);
+  }
+
+  /**
+   * The same, but that one row times a matrix, and one query's attention to a cache, run in loops
+   * of Weft's own where this Java has vectors. For decoding, not for training: a run goes on bit
+   * for bit however Java was started.
+   */
+  public Routes withLoops() {
+    return new Routes(recorded, directory, only, measuring, true);
+  }
+
+  /** Whether there are loops of Weft's own for a type; waits until Java has compiled them. */
+  public boolean loops(DataType dtype) {
+    return looping && Vectors.areFast(dtype);
   }
 
   /** Whether it measures what it does not know. */
@@ -87,6 +106,9 @@ public final class Routes {
   }
 
   synchronized Route choose(DeviceKind kind, int threads, Op op, List<TensorType> types) {
+    if (RowProduct.isOne(kind, op, types) && loops(types.getFirst().dtype())) {
+      return Route.LOOP;
+    }
     if (!Route.isChoice(kind, op, types)) {
       return Route.DIRECT;
     }

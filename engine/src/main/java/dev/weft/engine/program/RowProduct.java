@@ -1,15 +1,21 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Op;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.Strided;
+import dev.weft.core.graph.TensorType;
+import dev.weft.core.op.Matmul;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * One row times a matrix, as the decoding of a token has it: it takes as long as the matrix is
  * read, and is over before threads of the library's loops wake. So every thread of a crew reads
- * some of the columns.
+ * some of the columns: in a loop of Weft's own where the device was opened for it, else in a call
+ * of the library.
  */
 final class RowProduct {
   /** Parts are so many columns, or a multiple: a line of a cache and more. */
@@ -19,6 +25,46 @@ final class RowProduct {
   private static final long LEAST_BYTES = 1 << 17;
 
   private RowProduct() {}
+
+  /** Whether an op is such a product, in a type that there may be loops of Weft's own for. */
+  static boolean isOne(DeviceKind kind, Op op, List<TensorType> types) {
+    if (!(op instanceof Matmul) || kind != DeviceKind.CPU || types.get(1).rank() != 2) {
+      return false;
+    }
+    TensorType row = types.getFirst();
+    return row.elements() == row.size(-1)
+        && (row.dtype() == DataType.F32 || row.dtype() == DataType.BF16);
+  }
+
+  /**
+   * The product as a loop of Weft's own; empty where that is not its route, or the matrix lies row
+   * by row.
+   */
+  static Optional<Command.RowProduct> looped(Item item) {
+    if (item.route() != Route.LOOP) {
+      return Optional.empty();
+    }
+    Operand matrix = item.inputs().get(1).operand();
+    Flat base = item.base();
+    Optional<Operand> target = line(item.outputs().getFirst().operand());
+    Optional<Operand> row = line(item.inputs().getFirst().operand());
+    Optional<Operand> added = base == null ? Optional.empty() : line(base.operand());
+    boolean byColumns = matrix.shape().size(0) == 1 || matrix.layout().strides()[0] == 1;
+    if (!byColumns || target.isEmpty() || row.isEmpty() || (base != null && added.isEmpty())) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        new Command.RowProduct(item.name(), target.get(), added.orElse(null), row.get(), matrix));
+  }
+
+  /** All numbers in one dim, if they lie without gaps. */
+  private static Optional<Operand> line(Operand operand) {
+    return operand
+        .layout()
+        .reshape(Shape.of(operand.shape().elements()))
+        .filter(Strided::isContiguous)
+        .map(operand::with);
+  }
 
   /** Whether it is such a product, and worth more than one thread. */
   static boolean isOne(Command.Library call, DeviceKind kind, int threads) {

@@ -27,6 +27,8 @@ final class Targets {
       case Command.Add add -> List.of(add.target());
       case Command.Subtract subtract -> List.of(subtract.target());
       case Command.LayerNorm norm -> norm.results();
+      case Command.RowProduct product -> List.of(product.target());
+      case Command.CachedAttention attention -> List.of(attention.target());
       case Command.Fill fill -> List.of(fill.target());
       case Command.RandomBits bits -> List.of(bits.target());
       case Command.Begin _ -> List.of();

@@ -8,8 +8,7 @@ import static dev.weft.nn.layer.Layers.layerNorm;
 import static dev.weft.nn.layer.Layers.linear;
 
 import dev.weft.core.graph.DataType;
-import dev.weft.core.graph.Shape;
-import dev.weft.core.graph.TensorType;
+import dev.weft.core.op.CachedAttention;
 import dev.weft.core.op.DynamicSlice;
 import dev.weft.core.op.DynamicUpdateSlice;
 import dev.weft.core.op.Gelu;
@@ -233,18 +232,8 @@ record Decoder(String batch, Function<ModelConfig, List<Block>> rounds) {
 
   /** Attention of one query [1, heads, 1, d] to the cached places up to its own. */
   private static Tensor attendCached(Tensor query, Tensor keys, Tensor values, Tensor position) {
-    double scale = 1 / Math.sqrt(query.size(-1));
-    Tensor scores = query.at(0).times(scale).matmul(keys.transposed());
-    Shape row = Shape.of(keys.size(1));
-    Tensor places = Tensor.iota(query.builder(), new TensorType(DataType.I64, row), 0);
-    Tensor seen = position.broadcast(row, List.of()).greaterOrEqual(places);
-    Tensor masked =
-        Tensor.where(
-            seen.broadcast(scores.shape(), List.of(2)),
-            scores,
-            scores.filled(Double.NEGATIVE_INFINITY));
-    Tensor result = masked.softmax(-1).matmul(values);
-    return result.reshape(query.shape());
+    var attention = new CachedAttention(1 / Math.sqrt(query.size(-1)));
+    return Tensor.one(attention, query.at(0), keys, values, position).reshape(query.shape());
   }
 
   private static GenerativeModel.Continuation continuation(

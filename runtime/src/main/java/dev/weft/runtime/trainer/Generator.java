@@ -6,6 +6,7 @@ import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Literal;
+import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.core.trace.Parameter;
@@ -15,6 +16,7 @@ import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.CallTime;
 import dev.weft.engine.program.Executable;
 import dev.weft.engine.program.Literals;
+import dev.weft.engine.vector.Vectors;
 import dev.weft.nn.model.GenerativeModel;
 import dev.weft.nn.model.ModelConfig;
 import dev.weft.nn.step.GenerationGraphs;
@@ -62,11 +64,13 @@ public final class Generator implements AutoCloseable {
     this.traced = GenerationGraphs.decode(generative, model, dtype);
     for (Value parameter : traced.graph().inputs(Graph.Kind.PARAMETER)) {
       buffers.put(
-          parameter.name(),
-          device.allocate(
-              parameter.name(), parameter.type(), RowProducts.layout(traced.graph(), parameter)));
+          parameter.name(), device.allocate(parameter.name(), parameter.type(), layout(parameter)));
     }
     this.decode = load(traced.graph(), "token");
+  }
+
+  private Strided layout(Value parameter) {
+    return RowProducts.layout(traced.graph(), parameter, device.routes().loops(dtype));
   }
 
   private void restore(Checkpoint checkpoint) {
@@ -147,12 +151,14 @@ public final class Generator implements AutoCloseable {
     if (!(Models.load(config.model(), config.classpath()) instanceof GenerativeModel generative)) {
       throw new UserException("model " + config.model() + " cannot generate text");
     }
+    // Java compiles them while the library is loaded.
+    Vectors.prepare(config.computeType());
     Device device =
         Device.open(
             DeviceKind.CPU,
             config.cores(),
             Bytes.of(Machine.memory().count() / 10 * 9),
-            Machine.routes(Map.of()));
+            Machine.routes(Map.of()).withLoops());
     try {
       return new Generator(config, generative, device);
     } catch (RuntimeException e) {

@@ -13,16 +13,21 @@ import java.util.Optional;
 
 /**
  * How the matrices of a graph lie in memory so that products of one row read them fastest. By
- * measurement, in docs/benchmarks.md: wide numbers row by row of the product's right side, k by n;
- * narrow ones, too, where n is large, else column by column.
+ * measurement, in docs/benchmarks.md: loops of Weft's own column by column; the library wide
+ * numbers row by row of the product's right side, k by n; narrow ones, too, where n is large, else
+ * column by column.
  */
 final class RowProducts {
   private static final long MANY_COLUMNS = 8192;
 
   private RowProducts() {}
 
-  /** The layout of a parameter: row-major where no product of the graph takes it. */
-  static Strided layout(Graph graph, Value parameter) {
+  /**
+   * The layout of a parameter: row-major where no product of the graph takes it.
+   *
+   * @param loops whether loops of Weft's own read it
+   */
+  static Strided layout(Graph graph, Value parameter, boolean loops) {
     TensorType type = parameter.type();
     Strided rows = Strided.dense(type.shape());
     Optional<Boolean> transposed = transposed(graph, parameter);
@@ -31,7 +36,7 @@ final class RowProducts {
     }
     long n = transposed.get() ? type.size(-2) : type.size(-1);
     boolean narrow = type.dtype() == DataType.BF16 || type.dtype() == DataType.F16;
-    boolean rowsOfProduct = !narrow || n > MANY_COLUMNS;
+    boolean rowsOfProduct = !loops && (!narrow || n > MANY_COLUMNS);
     if (rowsOfProduct != transposed.get()) {
       return rows;
     }
