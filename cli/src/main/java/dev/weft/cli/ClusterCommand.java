@@ -64,10 +64,11 @@ final class ClusterCommand implements Runnable {
       }
       Cluster cluster =
           ClusterProfiler.measure(
-              count,
-              threads,
-              ClusterProfiler.DTYPES,
-              what -> System.err.println("measuring " + what));
+                  count,
+                  threads,
+                  ClusterProfiler.DTYPES,
+                  what -> System.err.println("measuring " + what))
+              .cluster();
       Path file = out == null ? ClusterFile.local() : out;
       String about =
           "%d devices of %d threads each on %d cores, measured on %s"

@@ -4,14 +4,24 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.Cluster;
+import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.cluster.Pace;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.op.Repeat;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.Queue;
+import dev.weft.core.program.StageProgram;
+import dev.weft.core.program.Step;
 import dev.weft.core.simulate.ClusterCosts;
+import dev.weft.core.simulate.OpCosts;
 import dev.weft.core.simulate.Simulation;
 import dev.weft.core.simulate.Simulator;
+import dev.weft.engine.program.CallTime;
 import dev.weft.runtime.cluster.ClusterProfiler;
+import dev.weft.runtime.cluster.ClusterProfiler.Measured;
 import dev.weft.runtime.trace.Comparison;
 import dev.weft.runtime.trace.RunTrace;
 import dev.weft.runtime.trace.StepTrace;
@@ -26,6 +36,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -43,10 +55,25 @@ final class SimulatorBench implements Callable<Integer> {
   private static final int ROUNDS = 12;
   private static final double RATE = 1e-4;
 
+  /** Moments of a profile from which on its pace is followed. */
+  private static final int BEGINNINGS = 8;
+
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
   @Option(names = "--format", defaultValue = "text", description = "text or json")
   EvalCommand.Format format;
+
+  /** A cluster, from one of the moments on in which it was measured. */
+  private record Beginning(Cluster cluster, Pace pace) {
+    static Stream<Beginning> of(Measured measured) {
+      return IntStream.range(0, BEGINNINGS)
+          .mapToObj(
+              i ->
+                  new Beginning(
+                      measured.cluster(),
+                      measured.pace().from(i * measured.pace().moments() / BEGINNINGS)));
+    }
+  }
 
   /** Seconds by what took them; the first is the whole step. */
   private record Round(SequencedMap<String, Double> real, SequencedMap<String, Double> simulated) {}
@@ -67,11 +94,13 @@ final class SimulatorBench implements Callable<Integer> {
         session.step(step, RATE, batches);
       }
       System.gc();
-      Cluster before = measure(session, config.computeType());
+      Measured before = measure(session, config.computeType());
       for (int round = 1; round <= rounds; round++) {
+        session.startProfile();
         session.step(WARMUP + round, RATE, batches);
-        Cluster after = measure(session, config.computeType());
-        found.add(round(session.lastStep(), List.of(before, after)));
+        List<CallTime> calls = session.profile();
+        Measured after = measure(session, config.computeType());
+        found.add(round(session.lastStep(), calls, List.of(before, after)));
         before = after;
         System.err.printf("round %d of %d%n", round, rounds);
       }
@@ -81,35 +110,37 @@ final class SimulatorBench implements Callable<Integer> {
   }
 
   /** What the devices can do right now, as many at work as the step has. */
-  private static Cluster measure(Session session, DataType dtype) {
+  private static Measured measure(Session session, DataType dtype) {
     int devices = session.memoryUse().size();
     return ClusterProfiler.measure(
         devices, Math.max(1, session.threads() / devices), List.of(dtype), _ -> {});
   }
 
-  /** A step, and the means of what it takes on the clusters. */
-  private static Round round(List<RunRecord> records, List<Cluster> clusters) {
+  /**
+   * A step, and the means of what it takes on the clusters, begun at several moments of their pace.
+   */
+  private static Round round(
+      List<RunRecord> records, List<CallTime> calls, List<Measured> measured) {
     var real = new LinkedHashMap<String, Double>();
     var simulated = new LinkedHashMap<String, Double>();
     real.put("step", 0.0);
     simulated.put("step", 0.0);
+    List<Beginning> beginnings = measured.stream().flatMap(Beginning::of).toList();
+    int draws = beginnings.size();
     for (RunRecord record : records) {
       Program program = record.program();
       var trace = new RunTrace(program, List.of(new StepTrace(1, List.of(record.timeline(0)))));
-      for (Cluster cluster : clusters) {
+      for (Beginning beginning : beginnings) {
         Simulation simulation =
-            Simulator.simulate(
-                program,
-                ClusterCosts.of(
-                    cluster, program.stages().size(), program.stages().getFirst().mesh().size()));
+            Simulator.simulate(program, costs(beginning.cluster(), program), beginning.pace());
         Comparison comparison = Comparison.of(trace, simulation);
-        add("step", comparison.makespan(), clusters.size(), real, simulated);
-        add(program.name(), comparison.makespan(), clusters.size(), real, simulated);
+        add("step", comparison.makespan(), draws, real, simulated);
+        add(program.name(), comparison.makespan(), draws, real, simulated);
         for (Comparison.StageFigures stage : comparison.stages()) {
           String name = program.name() + ", stage " + stage.stage();
-          add(name + " computes", stage.busy(), clusters.size(), real, simulated);
+          add(name + " computes", stage.busy(), draws, real, simulated);
           if (stage.waiting().real() > 0 || stage.waiting().simulated() > 0) {
-            add(name + " collectives", stage.waiting(), clusters.size(), real, simulated);
+            add(name + " collectives", stage.waiting(), draws, real, simulated);
           }
         }
         for (Comparison.Part part : comparison.parts()) {
@@ -120,21 +151,61 @@ final class SimulatorBench implements Callable<Integer> {
                       part.stage(),
                       part.queue() == Queue.COMPUTE ? "" : "receive ",
                       part.name());
-          add(name, part.time(), clusters.size(), real, simulated);
+          add(name, part.time(), draws, real, simulated);
+        }
+      }
+    }
+    for (CallTime call : calls) {
+      String op = call.origin().split(" ")[0];
+      if (!op.startsWith("all_")) {
+        real.merge(ops(OpCosts.kind(op)), call.nanoseconds() * 1e-9, Double::sum);
+      }
+    }
+    for (RunRecord record : records) {
+      for (StageProgram stage : record.program().stages()) {
+        for (Step step : stage.steps()) {
+          if (step instanceof Step.Run run) {
+            Graph graph = stage.fragments().get(run.fragment()).graph();
+            for (Measured each : measured) {
+              addKinds(graph, each.cluster().device(), 1.0 / measured.size(), simulated);
+            }
+          }
         }
       }
     }
     return new Round(real, simulated);
   }
 
+  private static String ops(String kind) {
+    return "ops, " + kind;
+  }
+
+  private static ClusterCosts costs(Cluster cluster, Program program) {
+    return ClusterCosts.of(
+        cluster, program.stages().size(), program.stages().getFirst().mesh().size());
+  }
+
+  private static void addKinds(
+      Graph graph, DeviceProfile device, double times, Map<String, Double> simulated) {
+    OpCosts.seconds(graph, device)
+        .forEach(
+            (node, seconds) ->
+                simulated.merge(ops(OpCosts.kind(node)), seconds * times, Double::sum));
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Repeat repeat) {
+        addKinds(repeat.body(), device, times * repeat.count(), simulated);
+      }
+    }
+  }
+
   private static void add(
       String name,
       Comparison.Figure figure,
-      int clusters,
+      int draws,
       Map<String, Double> real,
       Map<String, Double> simulated) {
-    real.merge(name, figure.real() / clusters, Double::sum);
-    simulated.merge(name, figure.simulated() / clusters, Double::sum);
+    real.merge(name, figure.real() / draws, Double::sum);
+    simulated.merge(name, figure.simulated() / draws, Double::sum);
   }
 
   private void report(List<Round> rounds) {
@@ -162,6 +233,11 @@ final class SimulatorBench implements Callable<Integer> {
           line.put("ratio", median(ratios));
         } else {
           line.putNull("ratio");
+        }
+        if (Double.isFinite(ratios[0]) && Double.isFinite(ratios[ratios.length - 1])) {
+          line.put("least", ratios[0]).put("most", ratios[ratios.length - 1]);
+        } else {
+          line.putNull("least").putNull("most");
         }
       } else {
         System.out.printf(

@@ -1,27 +1,20 @@
 package dev.weft.core.simulate;
 
 import dev.weft.core.cluster.Cluster;
-import dev.weft.core.cluster.DeviceProfile;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.cluster.MeshAxis;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.collective.Collective;
-import dev.weft.core.graph.Cost;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Node;
-import dev.weft.core.graph.Strided;
-import dev.weft.core.graph.Value;
-import dev.weft.core.op.Constant;
 import dev.weft.core.op.Repeat;
 import dev.weft.core.program.Fragment;
 import dev.weft.core.program.StageProgram;
 import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Objects;
 import java.util.TreeMap;
 
 /**
@@ -59,42 +52,13 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
         cluster.overlaps() && !Collective.in(fragment.graph()).isEmpty()
             ? Exposure.of(fragment.graph(), stage.mesh(), this, stage.stage() * stageDevices)
             : graph(fragment.graph(), stage);
-    return nodes.and(copies(fragment.graph()));
-  }
-
-  /**
-   * The time to write what no node of a graph makes but is returned: constants, inputs and views of
-   * these, but for an input that is returned in its own memory.
-   */
-  private double copies(Graph graph) {
-    Map<Value, Value> roots = new HashMap<>();
-    Set<Value> constant = new HashSet<>();
-    for (Node node : graph.nodes()) {
-      if (node.op() instanceof Constant) {
-        constant.add(node.output(0));
-      } else if (isView(node)) {
-        roots.put(node.output(0), roots.getOrDefault(node.input(0), node.input(0)));
-      }
-    }
-    Set<Value> inputs = Set.copyOf(graph.inputValues());
-    double time = 0;
-    for (Graph.Output output : graph.outputs()) {
-      Value value = output.value();
-      Value root = roots.getOrDefault(value, value);
-      if (constant.contains(root) || inputs.contains(root) && !value.equals(output.donated())) {
-        long read = constant.contains(root) ? 0 : root.type().bytes();
-        time +=
-            cluster
-                .device()
-                .streaming(DeviceProfile.OTHERS, value.dtype().text(), value.type().bytes() + read);
-      }
-    }
-    return time;
+    return nodes.and(OpCosts.copies(fragment.graph(), cluster.device()));
   }
 
   private Duration graph(Graph graph, StageProgram stage) {
     double time = 0;
     var sent = new ArrayList<Span>();
+    Map<Node, Double> seconds = seconds(graph);
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
         Duration each = graph(repeat.body(), stage);
@@ -109,7 +73,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
         sent.add(new Span(name(node), time, time + taken));
         time += taken;
       } else {
-        time += seconds(node);
+        time += Objects.requireNonNull(seconds.get(node));
       }
     }
     return new Duration(time, sent, sent);
@@ -155,53 +119,14 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
     return beside;
   }
 
-  /** The time of an op that one device computes by itself. */
+  /** The time of an op that one device computes by itself, its operands lying dense. */
   public double seconds(Node node) {
-    if (node.op() instanceof Constant || node.outputs().isEmpty() || isView(node)) {
-      return 0;
-    }
-    DeviceProfile device = cluster.device();
-    Cost cost = node.cost();
-    String kind = kind(node.op().name());
-    String dtype =
-        node.inputs().isEmpty() ? node.output(0).dtype().text() : node.input(0).dtype().text();
-    return switch (kind) {
-      case "matmul", "attention", "convolution" ->
-          Math.max(
-              device.arithmetic(kind, dtype, cost.flops()), cost.bytes() / device.bytesPerSecond());
-      default -> device.streaming(kind, dtype, cost.bytes());
-    };
+    return OpCosts.seconds(node, cluster.device());
   }
 
-  private static boolean isView(Node node) {
-    return node.inputs().size() == 1
-        && node.op().view(Strided.dense(node.input(0).shape())).isPresent();
-  }
-
-  /** The class of an op, by its name. */
-  public static String kind(String op) {
-    if (op.equals("matmul") || op.equals("einsum") || op.startsWith("linear_cross_entropy")) {
-      return "matmul";
-    }
-    if (op.startsWith("attention")) {
-      return "attention";
-    }
-    if (op.startsWith("convolution")) {
-      return "convolution";
-    }
-    if (op.contains("norm") || op.contains("softmax")) {
-      return "row-wise";
-    }
-    if (op.startsWith("gelu") || op.equals("tanh") || op.equals("exp") || op.equals("erf")) {
-      return "transcendental";
-    }
-    if (op.equals("embedding") || op.startsWith("scatter") || op.equals("gather")) {
-      return "lookup";
-    }
-    if (op.equals("random_bits")) {
-      return "random";
-    }
-    return DeviceProfile.OTHERS;
+  /** The times of ops that one device computes by itself, see {@link OpCosts}. */
+  Map<Node, Double> seconds(Graph graph) {
+    return OpCosts.seconds(graph, cluster.device());
   }
 
   /** All devices of a stage send at once: those of one host share its way to others. */

@@ -90,6 +90,7 @@ public final class Exposure {
    * @param makers for each value what calls make it: a view has its operands', a stack its parts'
    */
   private void unroll(Graph graph, String suffix, Map<Value, Set<Object>> makers) {
+    Map<Node, Double> own = costs.seconds(graph);
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
         rounds(node, repeat, suffix, makers);
@@ -101,7 +102,7 @@ public final class Exposure {
       double seconds =
           node.op() instanceof Collective op
               ? costs.collective(op, node, mesh, base)
-              : costs.seconds(node);
+              : Objects.requireNonNull(own.get(node));
       if (!collective && seconds == 0) {
         node.outputs().forEach(value -> makers.put(value, reads));
         continue;

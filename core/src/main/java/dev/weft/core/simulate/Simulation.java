@@ -113,10 +113,11 @@ public final class Simulation {
   }
 
   private double busy(StageProgram stage) {
+    int offset = transfers.number(stage.stage(), 0);
     double busy = 0;
-    for (Step step : stage.steps()) {
-      if (step instanceof Step.Run run) {
-        busy += durations[stage.stage()][run.fragment()].time();
+    for (int i = 0; i < stage.steps().size(); i++) {
+      if (stage.steps().get(i) instanceof Step.Run) {
+        busy += ends[offset + i] - starts[offset + i];
       }
     }
     return busy;
@@ -223,9 +224,15 @@ public final class Simulation {
         if (step instanceof Step.Run run) {
           Duration duration = durations[stage.stage()][run.fragment()];
           double begin = starts[offset + i];
+          // Where the pace varies, what is in a fragment is stretched with it.
+          double stretch = duration.time() > 0 ? (ends[offset + i] - begin) / duration.time() : 1;
           for (CostModel.Span span : duration.waits()) {
             waits.add(
-                new Timeline.Wait(stage.stage(), 0, begin + span.start(), begin + span.end()));
+                new Timeline.Wait(
+                    stage.stage(),
+                    0,
+                    begin + stretch * span.start(),
+                    begin + stretch * span.end()));
           }
           for (CostModel.Span span : duration.collectives()) {
             collectives.add(
@@ -234,8 +241,8 @@ public final class Simulation {
                     0,
                     Queue.COLLECTIVE,
                     span.name(),
-                    begin + span.start(),
-                    begin + span.end()));
+                    begin + stretch * span.start(),
+                    begin + stretch * span.end()));
           }
         }
       }

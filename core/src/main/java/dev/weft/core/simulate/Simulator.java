@@ -1,6 +1,7 @@
 package dev.weft.core.simulate;
 
 import dev.weft.core.cluster.Link;
+import dev.weft.core.cluster.Pace;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.Queue;
 import dev.weft.core.program.StageProgram;
@@ -13,6 +14,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.PriorityQueue;
 
 /**
@@ -33,6 +35,7 @@ public final class Simulator {
   private final Transfers transfers;
   private final Duration[][] durations;
   private final CostModel costs;
+  private final Optional<Pace> pace;
 
   /** By sender, then receiver. */
   private final List<Map<Integer, Way>> ways = new ArrayList<>();
@@ -68,7 +71,8 @@ public final class Simulator {
 
   private record Claim(double begin, int queue) {}
 
-  private Simulator(Program program, CostModel costs) {
+  private Simulator(Program program, CostModel costs, Optional<Pace> pace) {
+    this.pace = pace;
     this.program = program;
     this.costs = costs;
     transfers = Transfers.of(program);
@@ -107,7 +111,22 @@ public final class Simulator {
    *     no counterpart
    */
   public static Simulation simulate(Program program, CostModel costs) {
-    var simulator = new Simulator(program, costs);
+    return simulate(program, costs, Optional.empty());
+  }
+
+  /**
+   * Runs a program on devices whose speed varies as it was measured: what costs say is the mean.
+   * The devices of a stage wait for one another at every moment, as collectives have them do.
+   *
+   * @throws IllegalStateException if stages wait for one another forever, or a send or receive has
+   *     no counterpart
+   */
+  public static Simulation simulate(Program program, CostModel costs, Pace pace) {
+    return simulate(program, costs, Optional.of(pace));
+  }
+
+  private static Simulation simulate(Program program, CostModel costs, Optional<Pace> pace) {
+    var simulator = new Simulator(program, costs, pace);
     do {
       while (simulator.readyCount > 0) {
         int queue = simulator.ready[--simulator.readyCount];
@@ -149,7 +168,9 @@ public final class Simulator {
     double end;
     switch (step) {
       case Step.Run run -> {
-        end = begin + durations[stage][run.fragment()].time();
+        double time = durations[stage][run.fragment()].time();
+        int devices = program.stages().get(stage).mesh().size();
+        end = pace.isEmpty() ? begin + time : pace.get().end(stage * devices, devices, begin, time);
       }
       case Step.Feed _ -> end = begin;
       case Step.Send send -> {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.weft.core.cluster.Layout;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.Mesh;
+import dev.weft.core.cluster.Pace;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.graph.Builder;
 import dev.weft.core.graph.DataType;
@@ -96,6 +97,17 @@ final class SimulatorTest {
                 new Step.Receive(1, slots - 1, 0, 1, slots == 1 ? List.of(1) : List.of()),
                 run(1, slots - 1, 2)));
     return new Program("train", 2, List.of(maker, taker));
+  }
+
+  /** Stages are of two devices each. */
+  @Test
+  void aStageGoesAsFastAsItsSlowestDevice() {
+    Pace halved = new Pace(3, new double[][] {{0.5}});
+    // Made at 2 and 4; sent 2 to 6 and 6 to 10; there at 6.25 and 10.25.
+    assertEquals(14.25, Simulator.simulate(program(2), COSTS, halved).makespan());
+    Pace last = new Pace(3, new double[][] {{1}, {1}, {1}, {0.5}});
+    assertEquals(13.25, Simulator.simulate(program(2), COSTS, last).makespan());
+    assertEquals(8, Simulator.simulate(program(2), COSTS, last).stages().get(1).busy());
   }
 
   @Test

@@ -1,0 +1,203 @@
+package dev.weft.core.simulate;
+
+import dev.weft.core.cluster.DeviceKind;
+import dev.weft.core.cluster.DeviceProfile;
+import dev.weft.core.collective.Collective;
+import dev.weft.core.graph.Cost;
+import dev.weft.core.graph.Graph;
+import dev.weft.core.graph.Node;
+import dev.weft.core.graph.Strided;
+import dev.weft.core.graph.Value;
+import dev.weft.core.op.Add;
+import dev.weft.core.op.Constant;
+import dev.weft.core.op.Repeat;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What the ops of a graph take on one device: each by its operations or its bytes, at the share of
+ * the limit that its class reaches at that size. Views take nothing; what cannot be a view of how
+ * its operand lies is copied. A product that is only added to something is added by the call that
+ * makes it, which reads the other operand too.
+ */
+public final class OpCosts {
+  private static final List<String> ARITHMETIC = List.of("matmul", "attention", "convolution");
+
+  private final DeviceProfile device;
+  private final Map<Value, Strided> views = new HashMap<>();
+  private final Map<Value, Value> roots = new HashMap<>();
+  private final Map<Value, Integer> reads = new HashMap<>();
+  private final Map<Value, Node> makers = new HashMap<>();
+  private final Map<Node, Double> seconds = new IdentityHashMap<>();
+
+  private OpCosts(DeviceProfile device) {
+    this.device = device;
+  }
+
+  /**
+   * The time of each op of a graph but repeats and collectives, by the very node; rounds' bodies
+   * are graphs of their own.
+   */
+  public static Map<Node, Double> seconds(Graph graph, DeviceProfile device) {
+    var costs = new OpCosts(device);
+    for (Node node : graph.nodes()) {
+      node.inputs().forEach(value -> costs.reads.merge(value, 1, Integer::sum));
+      node.outputs().forEach(value -> costs.makers.put(value, node));
+    }
+    graph.outputValues().forEach(value -> costs.reads.merge(value, 1, Integer::sum));
+    for (Node node : graph.nodes()) {
+      if (!(node.op() instanceof Repeat) && !(node.op() instanceof Collective)) {
+        costs.seconds.put(node, costs.seconds(node));
+      }
+    }
+    return costs.seconds;
+  }
+
+  /** The time of an op by itself, its operands lying dense. */
+  static double seconds(Node node, DeviceProfile device) {
+    return new OpCosts(device).seconds(node);
+  }
+
+  /**
+   * The time to write what no node of a graph makes but is returned: constants, inputs and views of
+   * these, but for an input that is returned in its own memory.
+   */
+  static double copies(Graph graph, DeviceProfile device) {
+    var costs = new OpCosts(device);
+    Set<Value> constant = new HashSet<>();
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Constant) {
+        constant.add(node.output(0));
+      } else {
+        costs.isView(node);
+      }
+    }
+    Set<Value> inputs = Set.copyOf(graph.inputValues());
+    double time = 0;
+    for (Graph.Output output : graph.outputs()) {
+      Value value = output.value();
+      Value root = costs.roots.getOrDefault(value, value);
+      if (constant.contains(root) || inputs.contains(root) && !value.equals(output.donated())) {
+        long read = constant.contains(root) ? 0 : root.type().bytes();
+        time +=
+            device.streaming(
+                DeviceProfile.OTHERS, value.dtype().text(), value.type().bytes() + read);
+      }
+    }
+    return time;
+  }
+
+  private double seconds(Node node) {
+    if (node.op() instanceof Constant || node.outputs().isEmpty() || isView(node)) {
+      return 0;
+    }
+    String kind = kind(node);
+    String dtype =
+        node.inputs().isEmpty() ? node.output(0).dtype().text() : node.input(0).dtype().text();
+    Optional<Value> added = added(node);
+    if (added.isPresent()) {
+      return device.streaming(kind, dtype, added.get().type().bytes()) - device.callSeconds();
+    }
+    return ARITHMETIC.contains(kind)
+        ? Math.max(
+            device.arithmetic(kind, dtype, work(node)),
+            node.cost().bytes() / device.bytesPerSecond())
+        : device.streaming(kind, dtype, work(node));
+  }
+
+  /** The other operand of a sum with a product that nothing else reads. */
+  private Optional<Value> added(Node node) {
+    if (!(node.op() instanceof Add)) {
+      return Optional.empty();
+    }
+    for (int operand = 1; operand >= 0; operand--) {
+      Value product = node.input(operand);
+      Node maker = makers.get(product);
+      if (maker != null
+          && reads.getOrDefault(product, 0) == 1
+          && maker.op().accumulate(DeviceKind.CPU, maker.inputTypes()).isPresent()) {
+        return Optional.of(node.input(1 - operand));
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** Whether an op's result lies in its operand, as that lies; remembers how. */
+  private boolean isView(Node node) {
+    if (node.inputs().size() != 1) {
+      return false;
+    }
+    Value operand = node.input(0);
+    Strided lies = views.getOrDefault(operand, Strided.dense(operand.shape()));
+    Optional<Strided> view = node.op().view(lies);
+    view.ifPresent(
+        strided -> {
+          views.put(node.output(0), strided);
+          roots.put(node.output(0), roots.getOrDefault(operand, operand));
+        });
+    return view.isPresent();
+  }
+
+  /** The size of an op's work: operations where these bound it, else bytes. */
+  public static double work(Node node) {
+    String kind = kind(node);
+    Cost cost = node.cost();
+    if (ARITHMETIC.contains(kind)) {
+      return cost.flops();
+    }
+    if (kind.equals("transcendental")) {
+      // They take what their elements take, however many operands these are of.
+      return 2.0 * node.output(0).type().bytes();
+    }
+    return moves(node)
+        ? Cost.streaming(0, node.inputTypes(), node.outputs().stream().map(Value::type).toList())
+            .bytes()
+        : cost.bytes();
+  }
+
+  /** Whether it is an op that often is a view. */
+  private static boolean moves(Node node) {
+    return node.inputs().size() == 1
+        && node.op().view(Strided.dense(node.input(0).shape())).isPresent();
+  }
+
+  /** The class of an op. */
+  public static String kind(Node node) {
+    return moves(node) ? "rearrangement" : kind(node.op().name());
+  }
+
+  /** The class of an op that is no view, by its name. */
+  public static String kind(String op) {
+    if (op.equals("matmul") || op.equals("einsum") || op.startsWith("linear_cross_entropy")) {
+      return "matmul";
+    }
+    if (op.startsWith("attention")) {
+      return "attention";
+    }
+    if (op.startsWith("convolution")) {
+      return "convolution";
+    }
+    if (op.contains("norm") || op.contains("softmax")) {
+      return "row-wise";
+    }
+    if (op.startsWith("gelu") || op.equals("tanh") || op.equals("exp") || op.equals("erf")) {
+      return "transcendental";
+    }
+    if (op.equals("embedding") || op.startsWith("scatter") || op.equals("gather")) {
+      return "lookup";
+    }
+    if (op.equals("random_bits")) {
+      return "random";
+    }
+    return switch (op) {
+      case "pad", "concat", "reshape", "transpose", "slice", "broadcast" -> "rearrangement";
+      case "sum", "mean", "max", "min" -> "reduction";
+      default -> DeviceProfile.OTHERS;
+    };
+  }
+}
