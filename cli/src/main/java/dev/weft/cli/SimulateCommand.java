@@ -1,13 +1,15 @@
 package dev.weft.cli;
 
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.fasterxml.jackson.databind.node.TextNode;
 import dev.weft.core.cluster.Link;
 import dev.weft.core.cluster.UserException;
 import dev.weft.core.program.Action;
 import dev.weft.core.program.Order;
+import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Timeline;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
@@ -25,14 +27,15 @@ import dev.weft.runtime.trace.TimelineText;
 import dev.weft.runtime.trainer.Recompute;
 import dev.weft.runtime.trainer.TrainConfig;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.function.IntFunction;
@@ -218,8 +221,11 @@ final class SimulateCommand implements Callable<Integer> {
               return simulation.makespan();
             });
     Simulation found = Objects.requireNonNull(simulations.get(choice.taken().order()));
-    System.out.print(
-        format == EvalCommand.Format.JSON ? json(choice, found) + "\n" : text(choice, found));
+    if (format == EvalCommand.Format.JSON) {
+      printJson(json(choice, found), found);
+    } else {
+      System.out.print(text(choice, found));
+    }
     System.out.flush();
     choice.remark().ifPresent(remark -> System.err.println("note: " + remark));
     if (html != null) {
@@ -325,15 +331,32 @@ final class SimulateCommand implements Callable<Integer> {
           .put("taken", candidate == choice.taken());
     }
     choice.remark().ifPresent(remark -> tree.put("remark", remark));
-    // The same actions stand on every stage.
-    var names = new HashMap<Action, TextNode>();
-    ArrayNode order = tree.putArray("order");
-    for (List<Action> actions : found.order()) {
-      ArrayNode stage = order.addArray();
-      actions.forEach(
-          action -> stage.add(names.computeIfAbsent(action, a -> TextNode.valueOf(a.toString()))));
-    }
     return tree;
+  }
+
+  /** Prints what was found, and the order of all stages, which may be millions of actions. */
+  private static void printJson(ObjectNode tree, Simulation found) {
+    try (JsonGenerator json = new ObjectMapper().getFactory().createGenerator(System.out)) {
+      json.disable(JsonGenerator.Feature.AUTO_CLOSE_TARGET);
+      json.writeStartObject();
+      for (Map.Entry<String, JsonNode> field : tree.properties()) {
+        json.writeFieldName(field.getKey());
+        json.writeTree(field.getValue());
+      }
+      json.writeArrayFieldStart("order");
+      for (StageProgram stage : found.program().stages()) {
+        json.writeStartArray();
+        for (Action action : found.order(stage.stage())) {
+          json.writeString(action.toString());
+        }
+        json.writeEndArray();
+      }
+      json.writeEndArray();
+      json.writeEndObject();
+      json.writeRaw('\n');
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** Sums of halves and thirds without what doubles add to them. */

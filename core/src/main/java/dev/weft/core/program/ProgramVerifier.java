@@ -1,12 +1,9 @@
 package dev.weft.core.program;
 
 import dev.weft.core.graph.Graph;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.HashSet;
-import java.util.List;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * Checks that a program is sound: every receive has its send, nothing can wait forever, nothing is
@@ -14,6 +11,8 @@ import java.util.Set;
  * failure is a fault of Weft's.
  */
 public final class ProgramVerifier {
+  private static final int QUEUES = Queue.values().length;
+
   private final Program program;
   private final Transfers transfers;
 
@@ -45,12 +44,16 @@ public final class ProgramVerifier {
 
   private void transfers() {
     for (StageProgram stage : program.stages()) {
+      Map<Buffer, Buffer> alike = new IdentityHashMap<>();
       for (int i = 0; i < stage.steps().size(); i++) {
         if (stage.steps().get(i) instanceof Step.Receive receive) {
           Transfers.At at = transfers.sender(stage.stage(), i);
           StageProgram other = program.stages().get(at.stage());
           Buffer to = stage.buffers().get(receive.buffer());
           Buffer from = other.buffers().get(((Step.Send) other.steps().get(at.step())).buffer());
+          if (alike.put(to, from) == from) {
+            continue;
+          }
           if (!from.type().equals(to.type())
               || !from.layout().equals(to.layout())
               || !from.local().equals(to.local())
@@ -62,86 +65,109 @@ public final class ProgramVerifier {
     }
   }
 
-  /** What a place holds as steps go by. */
-  private static final class Content {
-    private int writer = -1;
-    private int microBatch;
-    private final List<Integer> readers = new ArrayList<>();
+  private void contents(StageProgram stage, HappensBefore order) {
+    boolean[] summed = new boolean[stage.buffers().size()];
+    Access.visit(
+        stage,
+        (step, buffer, _, reads, _) ->
+            summed[buffer] |= reads && stage.steps().get(step).microBatch() != Step.ONCE);
+    var contents = new Contents(stage, order, summed);
+    Access.visit(stage, contents::access);
   }
 
-  private record Place(int buffer, int slot) {}
+  /** What every place of a stage holds as steps go by. */
+  private final class Contents {
+    private final StageProgram stage;
+    private final HappensBefore order;
 
-  private void contents(StageProgram stage, HappensBefore order) {
-    List<List<Access>> accesses = Access.of(stage);
-    Map<Place, Content> contents = new HashMap<>();
-    Set<Integer> summed = new HashSet<>();
-    for (int i = 0; i < accesses.size(); i++) {
-      for (Access access : accesses.get(i)) {
-        if (access.reads() && stage.steps().get(i).microBatch() != Step.ONCE) {
-          summed.add(access.buffer());
-        }
+    /** Of each buffer, whether it is added onto. */
+    private final boolean[] summed;
+
+    /** The number of each buffer's first slot among those of all. */
+    private final int[] offsets;
+
+    /** Who has written each slot last, and for which micro-batch. */
+    private final int[] writers;
+
+    private final int[] microBatches;
+
+    /** The last step of each queue that has read it since: those before it have ended by then. */
+    private final int[] readers;
+
+    Contents(StageProgram stage, HappensBefore order, boolean[] summed) {
+      this.stage = stage;
+      this.order = order;
+      this.summed = summed;
+      offsets = new int[stage.buffers().size() + 1];
+      for (int buffer = 0; buffer < stage.buffers().size(); buffer++) {
+        int slots = stage.pools().get(stage.buffers().get(buffer).pool()).slots();
+        offsets[buffer + 1] = offsets[buffer] + slots;
       }
+      int slots = offsets[stage.buffers().size()];
+      writers = new int[slots];
+      Arrays.fill(writers, -1);
+      microBatches = new int[slots];
+      readers = new int[slots * QUEUES];
+      Arrays.fill(readers, -1);
     }
-    for (int i = 0; i < accesses.size(); i++) {
-      Step step = stage.steps().get(i);
-      for (Access access : accesses.get(i)) {
-        Buffer buffer = stage.buffers().get(access.buffer());
-        boolean kept = stage.pools().get(buffer.pool()).kept();
-        Content content =
-            contents.computeIfAbsent(new Place(access.buffer(), access.slot()), _ -> new Content());
-        if (access.reads()) {
-          read(stage, i, buffer, kept, summed.contains(access.buffer()), content);
-        }
-        boolean ordered = content.writer < 0 || order.isBefore(stage, content.writer, i);
-        if (!ordered) {
-          throw failure(
-              stage,
-              i,
-              text(buffer, access) + " may not have been written by step " + content.writer);
-        }
-        if (access.writes()) {
-          for (int reader : content.readers) {
-            if (reader != i && !order.isBefore(stage, reader, i)) {
-              throw failure(
-                  stage, i, text(buffer, access) + " may still be read by step " + reader);
-            }
+
+    void access(int number, int place, int slot, boolean reads, boolean writes) {
+      Step step = stage.steps().get(number);
+      Buffer buffer = stage.buffers().get(place);
+      boolean kept = stage.pools().get(buffer.pool()).kept();
+      int at = offsets[place] + slot;
+      int writer = writers[at];
+      if (reads) {
+        read(stage, number, buffer, kept, summed[place], writer, microBatches[at]);
+      }
+      if (writer >= 0 && !order.isBefore(stage, writer, number)) {
+        throw failure(
+            stage, number, text(buffer, slot) + " may not have been written by step " + writer);
+      }
+      if (writes) {
+        for (int queue = 0; queue < QUEUES; queue++) {
+          int reader = readers[at * QUEUES + queue];
+          if (reader >= 0 && reader != number && !order.isBefore(stage, reader, number)) {
+            throw failure(
+                stage, number, text(buffer, slot) + " may still be read by step " + reader);
           }
-          if (kept && !access.reads() && content.writer >= 0 && step.microBatch() != Step.ONCE) {
-            throw failure(stage, i, text(buffer, access) + " is written over");
-          }
-          content.readers.clear();
-          content.writer = i;
-          content.microBatch = step.microBatch();
-        } else {
-          content.readers.add(i);
         }
+        if (kept && !reads && writer >= 0 && step.microBatch() != Step.ONCE) {
+          throw failure(stage, number, text(buffer, slot) + " is written over");
+        }
+        Arrays.fill(readers, at * QUEUES, (at + 1) * QUEUES, -1);
+        writers[at] = number;
+        microBatches[at] = step.microBatch();
+      } else {
+        readers[at * QUEUES + step.queue().ordinal()] = number;
       }
     }
   }
 
   private void read(
-      StageProgram stage, int i, Buffer buffer, boolean kept, boolean summed, Content content) {
+      StageProgram stage,
+      int i,
+      Buffer buffer,
+      boolean kept,
+      boolean summed,
+      int writer,
+      int held) {
     int microBatch = stage.steps().get(i).microBatch();
-    if (content.writer < 0) {
+    if (writer < 0) {
       if (!kept) {
         throw failure(stage, i, buffer.name() + " is read before it is written");
       }
       if (buffer.kind() == Graph.Kind.ACCUMULATOR && summed && microBatch != Step.ONCE) {
         throw failure(stage, i, buffer.name() + " is added onto before it is cleared");
       }
-    } else if (!kept && content.microBatch != microBatch) {
+    } else if (!kept && held != microBatch) {
       throw failure(
-          stage,
-          i,
-          buffer.name()
-              + " holds micro-batch "
-              + content.microBatch
-              + " by then, no longer its own");
+          stage, i, buffer.name() + " holds micro-batch " + held + " by then, no longer its own");
     }
   }
 
-  private static String text(Buffer buffer, Access access) {
-    return buffer.name() + " in slot " + access.slot();
+  private static String text(Buffer buffer, int slot) {
+    return buffer.name() + " in slot " + slot;
   }
 
   private IllegalStateException failure(StageProgram stage, int step, String message) {

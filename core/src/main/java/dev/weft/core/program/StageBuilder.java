@@ -25,12 +25,12 @@ public final class StageBuilder {
   private final Map<String, Integer> names = new HashMap<>();
   private final List<Fragment> fragments = new ArrayList<>();
   private final List<Step> steps = new ArrayList<>();
-  private final Map<Place, Accesses> accesses = new HashMap<>();
+
+  /** By buffer, then slot. */
+  private final List<List<Accesses>> accesses = new ArrayList<>();
 
   /** For each queue the last step of every other that its steps so far have awaited. */
   private final int[][] known = new int[QUEUES][QUEUES];
-
-  private record Place(int buffer, int slot) {}
 
   /** The last step that wrote a place, and of each queue the last that has read it since. */
   private static final class Accesses {
@@ -66,6 +66,7 @@ public final class StageBuilder {
       throw new IllegalStateException("two buffers " + buffer.name() + " on stage " + stage);
     }
     buffers.add(buffer);
+    accesses.add(new ArrayList<>());
     return buffers.size() - 1;
   }
 
@@ -90,21 +91,28 @@ public final class StageBuilder {
     return fragments.get(number);
   }
 
+  /** Runs a fragment in the first slot of all pools. */
+  public int run(int fragment, int microBatch) {
+    return run(fragment, microBatch, Collections.nCopies(pools.size(), 0), List.of());
+  }
+
   /**
    * Runs a fragment.
    *
-   * @param slots of the pools that it touches
+   * @param slots of all pools that there are; 0 for those that it does not touch
    * @param further steps that it shall await beside those that it must
    */
-  public int run(int fragment, int microBatch, Map<Integer, Integer> slots, List<Integer> further) {
+  public int run(int fragment, int microBatch, List<Integer> slots, List<Integer> further) {
     Fragment run = fragments.get(fragment);
-    List<Integer> all = new ArrayList<>(Collections.nCopies(pools.size(), 0));
-    slots.forEach(all::set);
     var awaits = new Awaits(Queue.COMPUTE);
-    run.inputs().forEach(b -> awaits.read(new Place(b, all.get(buffers.get(b).pool()))));
-    run.outputs().forEach(b -> awaits.write(new Place(b, all.get(buffers.get(b).pool()))));
+    for (int buffer : run.inputs()) {
+      awaits.read(buffer, slots.get(buffers.get(buffer).pool()));
+    }
+    for (int buffer : run.outputs()) {
+      awaits.write(buffer, slots.get(buffers.get(buffer).pool()));
+    }
     further.forEach(awaits::step);
-    return add(new Step.Run(fragment, microBatch, all, awaits.done()));
+    return add(new Step.Run(fragment, microBatch, slots, awaits.done()));
   }
 
   /** Fills the data and facts of a pool's slot from outside. */
@@ -113,7 +121,7 @@ public final class StageBuilder {
     for (int buffer = 0; buffer < buffers.size(); buffer++) {
       Buffer fed = buffers.get(buffer);
       if (fed.pool() == pool && isFed(fed)) {
-        awaits.write(new Place(buffer, slot));
+        awaits.write(buffer, slot);
       }
     }
     return add(new Step.Feed(pool, slot, microBatch, awaits.done()));
@@ -127,14 +135,14 @@ public final class StageBuilder {
   /** Sends a buffer to another stage. */
   public int send(int buffer, int slot, int to, int microBatch) {
     var awaits = new Awaits(Queue.SEND);
-    awaits.read(new Place(buffer, slot));
+    awaits.read(buffer, slot);
     return add(new Step.Send(buffer, slot, to, microBatch, awaits.done()));
   }
 
   /** Receives a buffer from another stage. */
   public int receive(int buffer, int slot, int from, int microBatch) {
     var awaits = new Awaits(Queue.RECEIVE);
-    awaits.write(new Place(buffer, slot));
+    awaits.write(buffer, slot);
     return add(new Step.Receive(buffer, slot, from, microBatch, awaits.done()));
   }
 
@@ -153,6 +161,14 @@ public final class StageBuilder {
     return step;
   }
 
+  private Accesses accesses(int buffer, int slot) {
+    List<Accesses> slots = accesses.get(buffer);
+    while (slots.size() <= slot) {
+      slots.add(new Accesses());
+    }
+    return slots.get(slot);
+  }
+
   private int add(Step step) {
     steps.add(step);
     return steps.size() - 1;
@@ -168,14 +184,14 @@ public final class StageBuilder {
       Arrays.fill(last, -1);
     }
 
-    void read(Place place) {
-      Accesses known = accesses.computeIfAbsent(place, _ -> new Accesses());
+    void read(int buffer, int slot) {
+      Accesses known = accesses(buffer, slot);
       step(known.writer);
       known.readers[queue] = steps.size();
     }
 
-    void write(Place place) {
-      Accesses known = accesses.computeIfAbsent(place, _ -> new Accesses());
+    void write(int buffer, int slot) {
+      Accesses known = accesses(buffer, slot);
       step(known.writer);
       for (int reader : known.readers) {
         step(reader);
@@ -194,15 +210,16 @@ public final class StageBuilder {
     List<Integer> done() {
       last[queue] = -1;
       int[] ended = known[queue];
+      var awaited = new ArrayList<Integer>(QUEUES);
       for (int other = 0; other < QUEUES; other++) {
         // What an earlier step of the queue has awaited has ended anyway.
-        if (last[other] <= ended[other]) {
-          last[other] = -1;
-        } else {
+        if (last[other] > ended[other]) {
           ended[other] = last[other];
+          awaited.add(last[other]);
         }
       }
-      return Arrays.stream(last).filter(step -> step >= 0).sorted().boxed().toList();
+      awaited.sort(null);
+      return awaited;
     }
   }
 }

@@ -2,11 +2,14 @@ package dev.weft.core.program;
 
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
+import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** Checks that one stage of a program is well formed by itself. */
 final class StageCheck {
@@ -70,21 +73,23 @@ final class StageCheck {
   }
 
   private void step(int number, Step step) {
-    for (int awaited : step.awaits()) {
-      require(
-          awaited >= 0 && awaited < number && stage.steps().get(awaited).queue() != step.queue(),
-          "step " + number + " awaits " + awaited);
+    List<Integer> awaits = step.awaits();
+    for (int i = 0; i < awaits.size(); i++) {
+      int awaited = awaits.get(i);
+      if (awaited < 0 || awaited >= number || stage.steps().get(awaited).queue() == step.queue()) {
+        throw wrong("step " + number + " awaits " + awaited);
+      }
     }
-    require(
-        step.microBatch() >= Step.ONCE && step.microBatch() < program.microBatches(),
-        "step " + number + " is for micro-batch " + step.microBatch());
+    if (step.microBatch() < Step.ONCE || step.microBatch() >= program.microBatches()) {
+      throw wrong("step " + number + " is for micro-batch " + step.microBatch());
+    }
     switch (step) {
       case Step.Run run -> {
-        require(
-            run.fragment() >= 0
-                && run.fragment() < stage.fragments().size()
-                && run.slots().size() == stage.pools().size(),
-            "step " + number + " runs no fragment: " + run);
+        if (run.fragment() < 0
+            || run.fragment() >= stage.fragments().size()
+            || run.slots().size() != stage.pools().size()) {
+          throw wrong("step " + number + " runs no fragment: " + run);
+        }
         for (int pool = 0; pool < run.slots().size(); pool++) {
           slot(number, pool, run.slots().get(pool));
         }
@@ -97,48 +102,57 @@ final class StageCheck {
   }
 
   private void slot(int number, int pool, int slot) {
-    require(
-        pool >= 0
-            && pool < stage.pools().size()
-            && slot >= 0
-            && slot < stage.pools().get(pool).slots(),
-        "step " + number + " uses slot " + slot + " of pool " + pool);
+    if (pool < 0
+        || pool >= stage.pools().size()
+        || slot < 0
+        || slot >= stage.pools().get(pool).slots()) {
+      throw wrong("step " + number + " uses slot " + slot + " of pool " + pool);
+    }
   }
 
   private void transfer(int number, int buffer, int slot, int other) {
-    require(
-        buffer >= 0 && buffer < stage.buffers().size(), "step " + number + " has buffer " + buffer);
+    if (buffer < 0 || buffer >= stage.buffers().size()) {
+      throw wrong("step " + number + " has buffer " + buffer);
+    }
     slot(number, stage.buffers().get(buffer).pool(), slot);
-    require(
-        other >= 0 && other < program.stages().size() && other != stage.stage(),
-        "step " + number + " exchanges " + name(buffer) + " with stage " + other);
+    if (other < 0 || other >= program.stages().size() || other == stage.stage()) {
+      throw wrong("step " + number + " exchanges " + name(buffer) + " with stage " + other);
+    }
   }
 
   /** Every kind of work is done once for every micro-batch. */
   private void runs() {
     record Kind(Work work, int chunk) {}
-    Map<Kind, Set<Integer>> done = new HashMap<>();
+    Map<Kind, BitSet> done = new HashMap<>();
     for (Fragment fragment : stage.fragments()) {
       if (fragment.work() != Work.STEP) {
-        done.put(new Kind(fragment.work(), fragment.chunk()), new HashSet<>());
+        done.put(new Kind(fragment.work(), fragment.chunk()), new BitSet());
       }
     }
+    List<@Nullable BitSet> byFragment = new ArrayList<>();
+    stage.fragments().forEach(f -> byFragment.add(done.get(new Kind(f.work(), f.chunk()))));
     for (int i = 0; i < stage.steps().size(); i++) {
       if (stage.steps().get(i) instanceof Step.Run run) {
-        Fragment fragment = stage.fragments().get(run.fragment());
-        Set<Integer> microBatches = done.get(new Kind(fragment.work(), fragment.chunk()));
-        boolean fits =
-            microBatches == null
-                ? run.microBatch() == Step.ONCE
-                : run.microBatch() != Step.ONCE && microBatches.add(run.microBatch());
-        require(
-            fits, "step " + i + " runs " + fragment.name() + " for " + run.microBatch() + " again");
+        BitSet microBatches = byFragment.get(run.fragment());
+        boolean fits;
+        if (microBatches == null) {
+          fits = run.microBatch() == Step.ONCE;
+        } else {
+          fits = run.microBatch() != Step.ONCE && !microBatches.get(run.microBatch());
+          if (fits) {
+            microBatches.set(run.microBatch());
+          }
+        }
+        if (!fits) {
+          String name = stage.fragments().get(run.fragment()).name();
+          throw wrong("step " + i + " runs " + name + " for " + run.microBatch() + " again");
+        }
       }
     }
     done.forEach(
         (kind, microBatches) ->
             require(
-                microBatches.size() == program.microBatches(),
+                microBatches.cardinality() == program.microBatches(),
                 kind + " runs for micro-batches " + microBatches + " only"));
   }
 
@@ -149,8 +163,12 @@ final class StageCheck {
 
   private void require(boolean condition, String message) {
     if (!condition) {
-      throw new IllegalStateException(program.name() + ", stage " + stage.stage() + ": " + message);
+      throw wrong(message);
     }
+  }
+
+  private IllegalStateException wrong(String message) {
+    return new IllegalStateException(program.name() + ", stage " + stage.stage() + ": " + message);
   }
 
   static IllegalStateException failure(

@@ -1,6 +1,8 @@
 package dev.weft.core.program;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -59,15 +61,16 @@ public final class Transfers {
     int seen = 0;
     for (StageProgram stage : program.stages()) {
       int number = offsets[stage.stage()];
+      var known = new Known(stage, open);
       for (Step step : stage.steps()) {
-        Channel channel = channel(stage, step);
-        if (channel != null) {
-          int[] first = open.get(channel);
-          if (first == null) {
-            first = new int[program.microBatches() + 1];
-            Arrays.fill(first, -1);
-            open.put(channel, first);
-          }
+        int[] first =
+            switch (step) {
+              case Step.Send send -> known.open(send.buffer(), stage.stage(), send.stage());
+              case Step.Receive receive ->
+                  known.open(receive.buffer(), receive.stage(), stage.stage());
+              case Step.Run _, Step.Feed _ -> null;
+            };
+        if (first != null) {
           int place = step.microBatch() == Step.ONCE ? program.microBatches() : step.microBatch();
           seen++;
           if (first[place] < 0) {
@@ -80,7 +83,7 @@ public final class Transfers {
                             == step.queue();
             if (twice) {
               throw new IllegalStateException(
-                  program.name() + ": " + channel + " twice for " + step.microBatch());
+                  program.name() + ": " + channel(stage, step) + " twice for " + step.microBatch());
             }
             counterparts[first[place]] = number;
             counterparts[number] = first[place];
@@ -91,6 +94,40 @@ public final class Transfers {
       }
     }
     return matched == seen;
+  }
+
+  /** The channels of a stage. Most buffers are always sent to, or received from, one other. */
+  private final class Known {
+    private final StageProgram stage;
+    private final Map<Channel, int[]> open;
+    private final List<Latest> latest;
+
+    private record Latest(int from, int to, int[] open) {}
+
+    private static final Latest NOBODY = new Latest(-1, -1, new int[0]);
+
+    Known(StageProgram stage, Map<Channel, int[]> open) {
+      this.stage = stage;
+      this.open = open;
+      latest = new ArrayList<>(Collections.nCopies(stage.buffers().size(), NOBODY));
+    }
+
+    /** The first steps of a channel, by micro-batch; -1 where there is none yet. */
+    int[] open(int buffer, int from, int to) {
+      Latest known = latest.get(buffer);
+      if (known.from() != from || known.to() != to) {
+        var channel = new Channel(stage.buffers().get(buffer).name(), from, to);
+        known = new Latest(from, to, open.computeIfAbsent(channel, _ -> none()));
+        latest.set(buffer, known);
+      }
+      return known.open();
+    }
+
+    private int[] none() {
+      int[] first = new int[program.microBatches() + 1];
+      Arrays.fill(first, -1);
+      return first;
+    }
   }
 
   private static @Nullable Channel channel(StageProgram stage, Step step) {

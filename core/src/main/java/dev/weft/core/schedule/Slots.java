@@ -1,6 +1,7 @@
 package dev.weft.core.schedule;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.PriorityQueue;
@@ -18,56 +19,72 @@ record Slots(int count, List<Integer> of) {
   /**
    * A slot that was given away.
    *
-   * @param since when it is free again, by each timetable
+   * @param last the micro-batch that had it; -1 for none
+   * @param since when it is free again, by the first timetable
    */
-  private record Free(int slot, List<Double> since) {}
-
-  static Slots of(Tenancy.Times times) {
-    int count = assign(times, 0).count();
-    return assign(times, count);
+  private record Free(int slot, int last, double since) implements Comparable<Free> {
+    @Override
+    public int compareTo(Free other) {
+      int earlier = Double.compare(since, other.since);
+      return earlier != 0 ? earlier : Integer.compare(slot, other.slot);
+    }
   }
 
-  private static Slots assign(Tenancy.Times times, int atFirst) {
-    int microBatches = times.starts().size();
-    List<Integer> byStart =
-        IntStream.range(0, microBatches)
+  static Slots of(Tenancy.Times times) {
+    int[] byStart = byStart(times.starts()[0]);
+    int count = assign(times, byStart, 0).count();
+    return assign(times, byStart, count);
+  }
+
+  /** Micro-batches by the time when they come. */
+  private static int[] byStart(double[] starts) {
+    int[] order = IntStream.range(0, starts.length).toArray();
+    boolean sorted = true;
+    for (int i = 1; sorted && i < starts.length; i++) {
+      sorted = starts[i - 1] <= starts[i];
+    }
+    return sorted
+        ? order
+        : Arrays.stream(order)
             .boxed()
-            .sorted(Comparator.comparing(microBatch -> times.starts().get(microBatch).getFirst()))
-            .toList();
-    var free =
-        new PriorityQueue<Free>(
-            Comparator.comparingDouble((Free slot) -> slot.since().getFirst())
-                .thenComparingInt(Free::slot));
+            .sorted(Comparator.comparingDouble(microBatch -> starts[microBatch]))
+            .mapToInt(Integer::intValue)
+            .toArray();
+  }
+
+  private static Slots assign(Tenancy.Times times, int[] byStart, int atFirst) {
+    var free = new PriorityQueue<Free>();
     for (int slot = 0; slot < atFirst; slot++) {
-      free.add(new Free(slot, List.of(-1.0, -1.0)));
+      free.add(new Free(slot, -1, -1));
     }
     int count = atFirst;
-    Integer[] slots = new Integer[microBatches];
+    Integer[] slots = new Integer[byStart.length];
+    var busy = new ArrayList<Free>();
     for (int microBatch : byStart) {
-      List<Double> start = times.starts().get(microBatch);
-      var busy = new ArrayList<Free>();
       Free oldest = free.peek();
       while (oldest != null
-          && oldest.since().getFirst() <= start.getFirst()
-          && !isFree(oldest, start)) {
+          && oldest.since() <= times.starts()[0][microBatch]
+          && !isFree(oldest, times, microBatch)) {
         busy.add(free.remove());
         oldest = free.peek();
       }
-      if (oldest != null && isFree(oldest, start)) {
+      if (oldest != null && isFree(oldest, times, microBatch)) {
         free.remove();
         slots[microBatch] = oldest.slot();
       } else {
         slots[microBatch] = count++;
       }
       free.addAll(busy);
-      free.add(new Free(slots[microBatch], times.ends().get(microBatch)));
+      busy.clear();
+      free.add(new Free(slots[microBatch], microBatch, times.ends()[0][microBatch]));
     }
     return new Slots(count, List.of(slots));
   }
 
-  private static boolean isFree(Free slot, List<Double> start) {
-    for (int timetable = 0; timetable < start.size(); timetable++) {
-      if (slot.since().get(timetable) > start.get(timetable)) {
+  private static boolean isFree(Free slot, Tenancy.Times times, int microBatch) {
+    for (int timetable = 0; timetable < Tenancy.TIMETABLES; timetable++) {
+      double since = slot.last() < 0 ? -1 : times.ends()[timetable][slot.last()];
+      if (since > times.starts()[timetable][microBatch]) {
         return false;
       }
     }

@@ -16,10 +16,9 @@ import dev.weft.core.program.StageBuilder;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Work;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -27,7 +26,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
+import java.util.stream.IntStream;
 
 /** The steps of one stage for all micro-batches. */
 final class StageAssembly {
@@ -43,23 +42,20 @@ final class StageAssembly {
   private final List<Assembly.Transfer> transfers;
   private final StageBuilder builder;
 
+  private final Map<Wiring.Maker, StageWork> works = new LinkedHashMap<>();
   private final Map<String, Tenancy> tenancies = new LinkedHashMap<>();
-  private final IdentityHashMap<Use, Tenancy> known = new IdentityHashMap<>();
-  private final Map<Wiring.Maker, List<Use>> inputs = new HashMap<>();
-  private final Map<Wiring.Maker, List<Use>> outputs = new HashMap<>();
   private final Map<String, Slots> slots = new HashMap<>();
   private final Map<Integer, Slots> slotsByPool = new HashMap<>();
-  private final Map<String, Integer> fragments = new HashMap<>();
+
+  /** By the numbers of fragments, the pools that they touch. */
+  private final Map<Integer, int[]> touched = new HashMap<>();
+
   private final List<Event> events = new ArrayList<>();
 
   private final Set<String> folded = new HashSet<>();
 
   /** The steps that receive, by name and micro-batch. */
   private final Map<String, int[]> receives = new HashMap<>();
-
-  /** What a graph of this stage reads or writes. */
-  private record Use(
-      String place, Value value, boolean kept, boolean fed, Wiring.@Nullable Maker maker) {}
 
   /**
    * Something that happens. Transfers have one order on all stages: by time, then sender, the
@@ -68,13 +64,22 @@ final class StageAssembly {
    * @param phase runs come before transfers at the time of their end
    */
   private record Event(
-      double time, int phase, int sender, int action, int letter, Runnable emission) {
-    static final Comparator<Event> ORDER =
-        Comparator.comparingDouble(Event::time)
-            .thenComparingInt(Event::phase)
-            .thenComparingInt(Event::sender)
-            .thenComparingInt(Event::action)
-            .thenComparingInt(Event::letter);
+      double time, int phase, int sender, int action, int letter, Runnable emission)
+      implements Comparable<Event> {
+    @Override
+    public int compareTo(Event other) {
+      int earlier = Double.compare(time, other.time);
+      if (earlier == 0) {
+        earlier = Integer.compare(phase, other.phase);
+      }
+      if (earlier == 0) {
+        earlier = Integer.compare(sender, other.sender);
+      }
+      if (earlier == 0) {
+        earlier = Integer.compare(action, other.action);
+      }
+      return earlier == 0 ? Integer.compare(letter, other.letter) : earlier;
+    }
   }
 
   StageAssembly(
@@ -104,129 +109,80 @@ final class StageAssembly {
       }
     }
     int kept = builder.pool(new Pool("kept", 1, true));
-    eachAction((action, place, maker) -> tenancies(action, place, maker));
+    eachAction(this::register);
+    eachAction(this::tenancies);
     pools();
     keep(kept);
     runs();
     transfers();
-    events.sort(Event.ORDER);
+    events.sort(null);
     events.forEach(event -> event.emission().run());
     return builder;
   }
 
   @FunctionalInterface
   private interface ActionVisitor {
-    void visit(Action action, int place, Wiring.Maker maker);
+    void visit(Action action, int place, StageWork work);
   }
 
   private void eachAction(ActionVisitor visitor) {
     List<Action> actions = order.stages().get(stage);
     for (int place = 0; place < actions.size(); place++) {
       Wiring.Maker maker = timetable.maker(stage, actions.get(place));
-      if (wiring.has(maker)) {
-        visitor.visit(actions.get(place), place, maker);
+      StageWork work = works.get(maker);
+      if (work == null && wiring.has(maker)) {
+        PieceGraphs piece = Objects.requireNonNull(pieces.get(maker.piece()));
+        work = new StageWork(maker, piece, wiring, timetable.stages());
+        works.put(maker, work);
+        work.register(this::tenancy, letters.getOrDefault(maker, Set.of()));
+      }
+      if (work != null) {
+        visitor.visit(actions.get(place), place, work);
       }
     }
   }
 
-  private boolean isHere(Wiring.Maker maker) {
-    return maker.piece() % timetable.stages() == stage;
+  private void register(Action action, int place, StageWork work) {
+    work.last(place);
   }
 
-  private PieceGraphs piece(Wiring.Maker maker) {
-    return Objects.requireNonNull(pieces.get(maker.piece()));
+  private void tenancies(Action action, int place, StageWork work) {
+    String event = work.event();
+    tenancies(0, timetable, action.microBatch(), place, work, event);
+    tenancies(1, slow, action.microBatch(), place, work, event);
   }
 
-  private List<Use> inputs(Wiring.Maker maker) {
-    return inputs.computeIfAbsent(maker, this::readsOf);
-  }
-
-  private List<Use> outputs(Wiring.Maker maker) {
-    return outputs.computeIfAbsent(maker, m -> writes(m, wiring.graph(m)));
-  }
-
-  private List<Use> readsOf(Wiring.Maker maker) {
-    return reads(maker, wiring.graph(maker));
-  }
-
-  private List<Use> reads(Wiring.Maker maker, Graph graph) {
-    Map<String, Wiring.Maker> made = wiring.inputs(maker);
-    var uses = new ArrayList<Use>();
-    for (Graph.Input input : graph.inputs()) {
-      String name = input.value().name();
-      boolean kept =
-          switch (input.kind()) {
-            case PARAMETER, ACCUMULATOR, STATE -> true;
-            case DATA, FACT -> false;
-          };
-      Wiring.Maker by = made.get(name);
-      boolean fed = !kept && (by == null || input.kind() == Graph.Kind.FACT);
-      String place = by != null && isHere(by) ? wiring.place(by, name) : name;
-      uses.add(new Use(place, input.value(), kept, fed, fed || kept ? null : by));
-    }
-    return uses;
-  }
-
-  private List<Use> writes(Wiring.Maker maker, Graph graph) {
-    var uses = new ArrayList<Use>();
-    for (Graph.Output output : graph.outputs()) {
-      String name = Wiring.name(output);
-      boolean kept = output.donated() != null || Wiring.isSum(piece(maker), name);
-      uses.add(
-          new Use(kept ? name : wiring.place(maker, name), output.value(), kept, false, maker));
-    }
-    return uses;
-  }
-
-  private void tenancies(Action action, int place, Wiring.Maker maker) {
-    tenancies(0, timetable, action, place, maker);
-    tenancies(1, slow, action, place, maker);
-  }
-
-  private void tenancies(int which, Timetable times, Action action, int place, Wiring.Maker maker) {
-    int microBatch = action.microBatch();
+  private void tenancies(
+      int which, Timetable times, int microBatch, int place, StageWork work, String event) {
     double start = times.start(stage, place);
     double end = times.end(stage, place);
-    String event = new Action(action.work(), 0, action.chunk()).toString().replaceFirst("0", "");
+    List<StageWork.Need> read = work.read();
     double ready = start;
-    for (Use use : inputs(maker)) {
-      if (use.maker() != null && !isHere(use.maker())) {
-        ready = Math.min(ready, times.end(use.maker(), microBatch));
+    for (StageWork.Need need : read) {
+      if (need.from() != null) {
+        ready = Math.min(ready, times.end(need.from(), microBatch));
       }
     }
-    for (Use use : inputs(maker)) {
-      if (use.kept()) {
-        continue;
-      }
-      Tenancy tenancy = tenancy(use, piece(maker), use.fed());
-      tenancy.end(which, microBatch, end, event);
-      if (use.maker() == null) {
-        tenancy.start(which, microBatch, ready, "feed");
-      } else if (!isHere(use.maker())) {
-        tenancy.start(which, microBatch, times.end(use.maker(), microBatch), "receive");
+    for (StageWork.Need need : read) {
+      need.tenancy().end(which, microBatch, end, event);
+      if (need.fed()) {
+        need.tenancy().start(which, microBatch, ready, "feed");
+      } else if (need.from() != null) {
+        need.tenancy().start(which, microBatch, times.end(need.from(), microBatch), "receive");
       }
     }
-    Set<Assembly.Letter> sent = letters.getOrDefault(maker, Set.of());
-    for (Use use : outputs(maker)) {
-      if (use.kept()) {
-        continue;
-      }
-      Tenancy tenancy = tenancy(use, piece(maker), false);
-      tenancy.start(which, microBatch, start, event);
-      tenancy.end(which, microBatch, end, event);
-      if (sent.stream().anyMatch(letter -> letter.name().equals(use.place()))) {
-        tenancy.end(which, microBatch, end + Timetable.TRANSFER, "send");
+    for (StageWork.Need need : work.written()) {
+      need.tenancy().start(which, microBatch, start, event);
+      need.tenancy().end(which, microBatch, end, event);
+      if (need.sent()) {
+        need.tenancy().end(which, microBatch, end + Timetable.TRANSFER, "send");
       }
     }
   }
 
-  private Tenancy tenancy(Use use, PieceGraphs piece, boolean fed) {
-    return known.computeIfAbsent(use, _ -> registered(use, piece, fed));
-  }
-
-  private Tenancy registered(Use use, PieceGraphs piece, boolean fed) {
+  private Tenancy tenancy(StageWork.Use use, PieceGraphs piece) {
     Held held = piece.held(use.value().name(), use.value().type());
-    Graph.Kind kind = fed ? kindOf(use, piece) : Graph.Kind.STATE;
+    Graph.Kind kind = use.fed() ? kindOf(use, piece) : Graph.Kind.STATE;
     Tenancy tenancy =
         tenancies.computeIfAbsent(
             use.place(),
@@ -242,7 +198,7 @@ final class StageAssembly {
     return tenancy;
   }
 
-  private static Graph.Kind kindOf(Use use, PieceGraphs piece) {
+  private static Graph.Kind kindOf(StageWork.Use use, PieceGraphs piece) {
     return piece.graphs().values().stream()
         .flatMap(graph -> graph.inputs().stream())
         .filter(input -> input.value().name().equals(use.value().name()))
@@ -286,13 +242,13 @@ final class StageAssembly {
     if (fed.isEmpty()) {
       return;
     }
-    List<List<Double>> starts = fed.getFirst().times().starts();
+    double[] starts = fed.getFirst().times().starts()[0];
     for (int microBatch = 0; microBatch < order.microBatches(); microBatch++) {
       int fedNow = microBatch;
       int slot = assigned.of().get(microBatch);
       events.add(
           new Event(
-              starts.get(microBatch).getFirst(),
+              starts[microBatch],
               1,
               stage,
               microBatch,
@@ -352,33 +308,32 @@ final class StageAssembly {
    */
   private void runs() {
     Map<String, Integer> latest = new HashMap<>();
-    eachAction((action, place, maker) -> sums(maker).forEach(sum -> latest.put(sum, place)));
+    for (StageWork work : works.values()) {
+      work.sums().forEach(sum -> latest.merge(sum, work.last(), Math::max));
+    }
     Set<String> filled = new HashSet<>();
     Set<String> cleared = new LinkedHashSet<>();
+    // The first action of a kind fills all that others of the kind add onto.
+    Set<StageWork> begun = new HashSet<>();
     eachAction(
-        (action, place, maker) -> {
-          Set<String> sums = sums(maker);
-          Graph first = piece(maker).first().get(maker.work());
-          Graph last = piece(maker).last().get(maker.work());
-          boolean writes =
-              first != null && !sums.isEmpty() && sums.stream().noneMatch(filled::contains);
-          if (!writes) {
-            sums.stream().filter(sum -> !filled.contains(sum)).forEach(cleared::add);
+        (action, place, work) -> {
+          StageWork.Variant variant = StageWork.Variant.PLAIN;
+          if (begun.add(work)) {
+            Set<String> sums = work.sums();
+            if (work.piece().first().containsKey(work.maker().work())
+                && !sums.isEmpty()
+                && sums.stream().noneMatch(filled::contains)) {
+              variant = StageWork.Variant.FIRST;
+            } else {
+              sums.stream().filter(sum -> !filled.contains(sum)).forEach(cleared::add);
+            }
+            filled.addAll(sums);
           }
-          filled.addAll(sums);
-          boolean folds =
-              last != null
-                  && !writes
-                  && sums.stream().allMatch(sum -> Objects.equals(latest.get(sum), place));
-          if (folds) {
-            folded.addAll(sums);
+          if (variant == StageWork.Variant.PLAIN && folds(work, place, latest)) {
+            variant = StageWork.Variant.LAST;
+            folded.addAll(work.sums());
           }
-          int fragment =
-              writes
-                  ? fragment(maker, Objects.requireNonNull(first), ".first")
-                  : folds
-                      ? fragment(maker, Objects.requireNonNull(last), ".last")
-                      : fragment(maker, wiring.graph(maker), "");
+          int fragment = fragment(work, variant);
           events.add(
               new Event(
                   timetable.end(stage, place),
@@ -386,20 +341,23 @@ final class StageAssembly {
                   stage,
                   place,
                   0,
-                  () -> run(fragment, action, maker)));
+                  () -> run(fragment, action, work)));
         });
     if (!cleared.isEmpty()) {
       int clear = builder.fragment(clear(cleared));
-      events.add(
-          new Event(-1, 0, stage, -1, 0, () -> builder.run(clear, Step.ONCE, Map.of(), List.of())));
+      events.add(new Event(-1, 0, stage, -1, 0, () -> builder.run(clear, Step.ONCE)));
     }
   }
 
-  /** The accumulators onto which a graph adds. */
-  private Set<String> sums(Wiring.Maker maker) {
-    Set<String> sums = new LinkedHashSet<>();
-    wiring.graph(maker).inputs(Graph.Kind.ACCUMULATOR).forEach(v -> sums.add(v.name()));
-    return sums;
+  /** Whether an action is the last to add onto anything. */
+  private static boolean folds(StageWork work, int place, Map<String, Integer> latest) {
+    if (!work.piece().last().containsKey(work.maker().work())) {
+      return false;
+    }
+    Set<String> sums = work.sums();
+    return sums.isEmpty()
+        || place == work.last()
+            && sums.stream().allMatch(sum -> Objects.equals(latest.get(sum), place));
   }
 
   /** The accumulators whose sums are folded at last. */
@@ -419,39 +377,54 @@ final class StageAssembly {
     return new Fragment("clear", Work.STEP, 0, graph.build(), numbers, numbers);
   }
 
-  private int fragment(Wiring.Maker maker, Graph graph, String variant) {
-    int chunk = maker.piece() / timetable.stages();
-    String name =
-        maker.work().name().toLowerCase(Locale.ROOT).replace('_', '-')
-            + (order.chunks() == 1 ? "" : "." + chunk)
-            + variant;
-    Integer known = fragments.get(name);
-    if (known != null) {
-      return known;
+  private int fragment(StageWork work, StageWork.Variant variant) {
+    if (work.fragment(variant) < 0) {
+      work.fragment(variant, added(work, variant));
     }
-    List<Integer> read = reads(maker, graph).stream().map(use -> number(use.place())).toList();
-    List<Integer> written = writes(maker, graph).stream().map(use -> number(use.place())).toList();
-    int added = builder.fragment(new Fragment(name, maker.work(), chunk, graph, read, written));
-    fragments.put(name, added);
+    return work.fragment(variant);
+  }
+
+  private int added(StageWork work, StageWork.Variant variant) {
+    Work kind = work.maker().work();
+    Graph graph =
+        switch (variant) {
+          case PLAIN -> work.graph();
+          case FIRST -> Objects.requireNonNull(work.piece().first().get(kind));
+          case LAST -> Objects.requireNonNull(work.piece().last().get(kind));
+        };
+    int chunk = work.maker().piece() / timetable.stages();
+    String name =
+        kind.name().toLowerCase(Locale.ROOT).replace('_', '-')
+            + (order.chunks() == 1 ? "" : "." + chunk)
+            + (variant == StageWork.Variant.PLAIN
+                ? ""
+                : "." + variant.name().toLowerCase(Locale.ROOT));
+    List<Integer> read = work.reads(graph).stream().map(use -> number(use.place())).toList();
+    List<Integer> written = work.writes(graph).stream().map(use -> number(use.place())).toList();
+    int added = builder.fragment(new Fragment(name, kind, chunk, graph, read, written));
+    touched.put(
+        added,
+        IntStream.concat(
+                read.stream().mapToInt(Integer::intValue),
+                written.stream().mapToInt(Integer::intValue))
+            .map(buffer -> builder.buffer(buffer).pool())
+            .filter(slotsByPool::containsKey)
+            .distinct()
+            .toArray());
     return added;
   }
 
-  private void run(int fragment, Action action, Wiring.Maker maker) {
+  private void run(int fragment, Action action, StageWork work) {
     int microBatch = action.microBatch();
-    Map<Integer, Integer> chosen = new HashMap<>();
-    Fragment run = builder.fragment(fragment);
-    for (List<Integer> touched : List.of(run.inputs(), run.outputs())) {
-      for (int buffer : touched) {
-        int pool = builder.buffer(buffer).pool();
-        Slots assigned = slotsByPool.get(pool);
-        if (assigned != null) {
-          chosen.put(pool, assigned.of().get(microBatch));
-        }
-      }
+    // The pool of what is kept comes before all others.
+    var chosen = new Integer[1 + slotsByPool.size()];
+    Arrays.fill(chosen, 0);
+    for (int pool : Objects.requireNonNull(touched.get(fragment))) {
+      chosen[pool] = Objects.requireNonNull(slotsByPool.get(pool)).of().get(microBatch);
     }
     var further = new ArrayList<Integer>();
     if (timetable.isInline(stage, action)) {
-      var backward = new HashSet<Wiring.Maker>(timetable.arriving(maker));
+      var backward = new HashSet<Wiring.Maker>(timetable.arriving(work.maker()));
       receives.forEach(
           (name, steps) -> {
             if (backward.stream().anyMatch(m -> sends(m, name))) {
@@ -459,7 +432,7 @@ final class StageAssembly {
             }
           });
     }
-    builder.run(fragment, microBatch, chosen, further);
+    builder.run(fragment, microBatch, List.of(chosen), further);
   }
 
   private boolean sends(Wiring.Maker maker, String name) {
@@ -469,28 +442,30 @@ final class StageAssembly {
   /** Sends and receives of this stage, both at the time when the value is made. */
   private void transfers() {
     for (Assembly.Transfer transfer : transfers) {
-      for (int microBatch = 0; microBatch < order.microBatches(); microBatch++) {
-        transfer(transfer.maker(), transfer.letter(), transfer.ordinal(), microBatch);
-      }
+      transfer(transfer.maker(), transfer.letter(), transfer.ordinal());
     }
   }
 
-  private void transfer(Wiring.Maker maker, Assembly.Letter letter, int ordinal, int microBatch) {
+  private void transfer(Wiring.Maker maker, Assembly.Letter letter, int ordinal) {
     int sender = maker.piece() % timetable.stages();
     int buffer = number(letter.name());
-    int slot = Objects.requireNonNull(slots.get(letter.name())).of().get(microBatch);
+    List<Integer> assigned = Objects.requireNonNull(slots.get(letter.name())).of();
     int[] steps = receives.computeIfAbsent(letter.name(), _ -> new int[order.microBatches()]);
-    Runnable emission =
-        sender == stage
-            ? () -> builder.send(buffer, slot, letter.to(), microBatch)
-            : () -> steps[microBatch] = builder.receive(buffer, slot, sender, microBatch);
-    events.add(
-        new Event(
-            timetable.end(maker, microBatch),
-            1,
-            sender,
-            timetable.place(maker, microBatch),
-            ordinal,
-            emission));
+    for (int number = 0; number < order.microBatches(); number++) {
+      int microBatch = number;
+      int slot = assigned.get(microBatch);
+      Runnable emission =
+          sender == stage
+              ? () -> builder.send(buffer, slot, letter.to(), microBatch)
+              : () -> steps[microBatch] = builder.receive(buffer, slot, sender, microBatch);
+      events.add(
+          new Event(
+              timetable.end(maker, microBatch),
+              1,
+              sender,
+              timetable.place(maker, microBatch),
+              ordinal,
+              emission));
+    }
   }
 }

@@ -4,13 +4,11 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.program.Buffer;
 import dev.weft.core.program.PieceGraphs.Held;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 
 /** A tensor of a stage and when each micro-batch's is in memory, by each of two timetables. */
 final class Tenancy {
-  private static final int TIMETABLES = 2;
+  static final int TIMETABLES = 2;
 
   private final Buffer buffer;
   private final double[][] starts;
@@ -18,8 +16,24 @@ final class Tenancy {
   private String from = "";
   private String to = "";
 
-  /** The times of all micro-batches: tensors with equal ones lie in one pool. */
-  record Times(List<List<Double>> starts, List<List<Double>> ends) {}
+  /**
+   * The times of all micro-batches: tensors with equal ones lie in one pool.
+   *
+   * @param starts by timetable, then micro-batch
+   */
+  record Times(double[][] starts, double[][] ends) {
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof Times times
+          && Arrays.deepEquals(starts, times.starts)
+          && Arrays.deepEquals(ends, times.ends);
+    }
+
+    @Override
+    public int hashCode() {
+      return 31 * Arrays.deepHashCode(starts) + Arrays.deepHashCode(ends);
+    }
+  }
 
   /**
    * A tensor that is not used yet.
@@ -57,15 +71,7 @@ final class Tenancy {
   }
 
   Times times() {
-    return new Times(byMicroBatch(starts), byMicroBatch(ends));
-  }
-
-  private static List<List<Double>> byMicroBatch(double[][] times) {
-    var all = new ArrayList<List<Double>>();
-    for (int microBatch = 0; microBatch < times[0].length; microBatch++) {
-      all.add(List.of(times[0][microBatch], times[1][microBatch]));
-    }
-    return all;
+    return new Times(starts, ends);
   }
 
   /** {@code F..B}. */

@@ -4,10 +4,10 @@ import dev.weft.core.program.Action;
 import dev.weft.core.program.Order;
 import dev.weft.core.program.Work;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
+import java.util.Set;
 
 /**
  * When each action would run if a backward took twice as long as anything else. What memory a
@@ -17,12 +17,28 @@ final class Timetable {
   /** How long a sent value is under way where transfers are slow. */
   static final double TRANSFER = 1;
 
+  private static final int WORKS = Work.values().length;
+
   private final Order order;
   private final Wiring wiring;
   private final double transfer;
-  private final List<Map<Action, Integer>> places = new ArrayList<>();
-  private final List<double[]> ends = new ArrayList<>();
+
+  /** Of each stage, by kind of work, chunk and micro-batch, the place in its order; -1 for none. */
+  private final int[][] places;
+
+  private final double[][] ends;
   private final int[] next;
+
+  /** Of each stage, by kind of work and chunk, what it takes. */
+  private final Sources[][] sources;
+
+  /**
+   * What a kind of work takes of others, by their stages and kinds.
+   *
+   * @param has whether there is such work at all
+   * @param first how many of them it always waits for; for all if its recompute is inline
+   */
+  private record Sources(boolean has, int[] stages, int[] kinds, int first) {}
 
   /**
    * Lets the order run.
@@ -35,28 +51,28 @@ final class Timetable {
     this.transfer = transfer;
     this.wiring = wiring;
     next = new int[stages()];
-    for (List<Action> actions : order.stages()) {
-      Map<Action, Integer> own = new HashMap<>();
-      for (Action action : actions) {
-        if (own.put(action, own.size()) != null) {
-          throw new IllegalStateException(action + " comes twice in " + order.schedule());
-        }
-      }
-      places.add(own);
-      ends.add(new double[actions.size()]);
+    places = new int[stages()][];
+    ends = new double[stages()][];
+    sources = new Sources[stages()][];
+    for (int stage = 0; stage < stages(); stage++) {
+      places[stage] = places(stage);
+      ends[stage] = new double[order.stages().get(stage).size()];
+      sources[stage] = sources(stage);
     }
     requireAll();
+    // Forwards go one way and backwards the other.
     boolean moved = true;
-    while (moved) {
+    for (boolean up = true; moved; up = !up) {
       moved = false;
-      for (int stage = 0; stage < stages(); stage++) {
-        while (next[stage] < order.stages().get(stage).size() && advance(stage)) {
+      for (int i = 0; i < stages(); i++) {
+        int stage = up ? i : stages() - 1 - i;
+        while (next[stage] < ends[stage].length && advance(stage)) {
           moved = true;
         }
       }
     }
     for (int stage = 0; stage < stages(); stage++) {
-      if (next[stage] < order.stages().get(stage).size()) {
+      if (next[stage] < ends[stage].length) {
         throw new IllegalStateException(
             order.schedule()
                 + " cannot go on: stage "
@@ -67,14 +83,67 @@ final class Timetable {
     }
   }
 
+  private int[] places(int stage) {
+    int[] own = new int[WORKS * order.chunks() * order.microBatches()];
+    Arrays.fill(own, -1);
+    int place = 0;
+    for (Action action : order.stages().get(stage)) {
+      if (action.chunk() >= order.chunks() || action.microBatch() >= order.microBatches()) {
+        throw new IllegalStateException(action + " in " + order.schedule() + " is for nothing");
+      }
+      int at = kind(action.work(), action.chunk()) * order.microBatches() + action.microBatch();
+      if (own[at] >= 0) {
+        throw new IllegalStateException(action + " comes twice in " + order.schedule());
+      }
+      own[at] = place++;
+    }
+    return own;
+  }
+
+  private int kind(Work work, int chunk) {
+    return work.ordinal() * order.chunks() + chunk;
+  }
+
+  private int kind(Wiring.Maker maker) {
+    return kind(maker.work(), maker.piece() / stages());
+  }
+
+  private Sources[] sources(int stage) {
+    var own = new Sources[WORKS * order.chunks()];
+    for (Work work : Work.values()) {
+      for (int chunk = 0; chunk < order.chunks(); chunk++) {
+        var maker = new Wiring.Maker(chunk * stages() + stage, work);
+        boolean has = wiring.has(maker);
+        var taken =
+            has
+                ? new ArrayList<>(new HashSet<>(wiring.inputs(maker).values()))
+                : new ArrayList<Wiring.Maker>();
+        int first = taken.size();
+        if (has && work == Work.RECOMPUTE) {
+          taken.addAll(arriving(maker));
+        }
+        own[kind(work, chunk)] =
+            new Sources(
+                has,
+                taken.stream().mapToInt(m -> m.piece() % stages()).toArray(),
+                taken.stream().mapToInt(this::kind).toArray(),
+                first);
+      }
+    }
+    return own;
+  }
+
   private void requireAll() {
     for (int piece = 0; piece < order.chunks() * stages(); piece++) {
       for (Work work : wiring.works(piece)) {
         for (int microBatch = 0; microBatch < order.microBatches(); microBatch++) {
-          var action = new Action(work, microBatch, piece / stages());
-          if (!places.get(piece % stages()).containsKey(action)) {
+          if (placeOrNone(new Wiring.Maker(piece, work), microBatch) < 0) {
             throw new IllegalStateException(
-                order.schedule() + " has no " + action + " on stage " + piece % stages());
+                order.schedule()
+                    + " has no "
+                    + new Action(work, microBatch, piece / stages())
+                    + " on stage "
+                    + piece % stages());
           }
         }
       }
@@ -92,30 +161,29 @@ final class Timetable {
 
   private boolean advance(int stage) {
     Action action = order.stages().get(stage).get(next[stage]);
-    Wiring.Maker maker = maker(stage, action);
-    double start = next[stage] == 0 ? 0 : ends.get(stage)[next[stage] - 1];
+    Sources taken = sources[stage][kind(action.work(), action.chunk())];
+    double start = next[stage] == 0 ? 0 : ends[stage][next[stage] - 1];
     double duration = 0;
-    if (wiring.has(maker)) {
+    if (taken.has()) {
       duration = action.work() == Work.BACKWARD ? 2 : 1;
-      var awaited = new ArrayList<>(wiring.inputs(maker).values());
-      if (isInline(stage, action)) {
-        awaited.addAll(arriving(maker));
-      }
-      for (Wiring.Maker source : awaited) {
-        if (!hasRun(source, action.microBatch())) {
+      int count = isInline(stage, action) ? taken.stages().length : taken.first();
+      for (int i = 0; i < count; i++) {
+        int other = taken.stages()[i];
+        int place = places[other][taken.kinds()[i] * order.microBatches() + action.microBatch()];
+        if (place >= next[other]) {
           return false;
         }
-        double way = source.piece() % stages() == stage ? 0 : transfer;
-        start = Math.max(start, end(source, action.microBatch()) + way);
+        start = Math.max(start, ends[other][place] + (other == stage ? 0 : transfer));
       }
     }
-    ends.get(stage)[next[stage]++] = start + duration;
+    ends[stage][next[stage]++] = start + duration;
     return true;
   }
 
   /** Whether a recompute waits for what its backward waits for. */
   boolean isInline(int stage, Action action) {
-    return order.inline().get(stage).contains(action);
+    Set<Action> inline = order.inline().get(stage);
+    return !inline.isEmpty() && inline.contains(action);
   }
 
   /** Who in other pieces makes what the backward of a recompute takes. */
@@ -132,24 +200,27 @@ final class Timetable {
     return arriving;
   }
 
-  /** The place of work on a micro-batch in the order of its stage. */
-  int place(Wiring.Maker maker, int microBatch) {
-    var action = new Action(maker.work(), microBatch, maker.piece() / stages());
-    return Objects.requireNonNull(places.get(maker.piece() % stages()).get(action));
+  private int placeOrNone(Wiring.Maker maker, int microBatch) {
+    return places[maker.piece() % stages()][kind(maker) * order.microBatches() + microBatch];
   }
 
-  private boolean hasRun(Wiring.Maker maker, int microBatch) {
-    return place(maker, microBatch) < next[maker.piece() % stages()];
+  /** The place of work on a micro-batch in the order of its stage. */
+  int place(Wiring.Maker maker, int microBatch) {
+    int place = placeOrNone(maker, microBatch);
+    if (place < 0) {
+      throw new IllegalStateException(order.schedule() + " does not do " + maker);
+    }
+    return place;
   }
 
   /** When work on a micro-batch ends. */
   double end(Wiring.Maker maker, int microBatch) {
-    return ends.get(maker.piece() % stages())[place(maker, microBatch)];
+    return ends[maker.piece() % stages()][place(maker, microBatch)];
   }
 
   /** When an action of a stage ends. */
   double end(int stage, int place) {
-    return ends.get(stage)[place];
+    return ends[stage][place];
   }
 
   /** When an action of a stage begins; its duration is that of its kind of work. */

@@ -27,6 +27,14 @@ public record Choice(List<Candidate> considered, Candidate taken) {
     considered = List.copyOf(considered);
   }
 
+  /** The schedule's own order, then its rivals. */
+  static List<Schedule.Rival> candidates(Schedule schedule, Setting setting) {
+    var candidates = new ArrayList<Schedule.Rival>();
+    candidates.add(new Schedule.Rival(schedule.name(), schedule.order(setting), false));
+    candidates.addAll(schedule.rivals(setting));
+    return candidates;
+  }
+
   /**
    * Takes the schedule's order unless a plainer one is quicker; then the quickest.
    *
@@ -34,21 +42,24 @@ public record Choice(List<Candidate> considered, Candidate taken) {
    * @throws dev.weft.core.cluster.UserException if the schedule cannot run in such a setting
    */
   public static Choice of(Schedule schedule, Setting setting, ToDoubleFunction<Order> makespan) {
-    Order own = schedule.order(setting);
-    var asked = new Candidate(schedule.name(), own, makespan.applyAsDouble(own));
-    var considered = new ArrayList<>(List.of(asked));
+    return of(candidates(schedule, setting), makespan);
+  }
+
+  /** The same for a schedule's candidates. */
+  static Choice of(List<Schedule.Rival> candidates, ToDoubleFunction<Order> makespan) {
+    var considered = new ArrayList<Candidate>();
     boolean loses = false;
-    for (Schedule.Rival rival : schedule.rivals(setting)) {
+    for (Schedule.Rival rival : candidates) {
       var candidate =
           new Candidate(rival.name(), rival.order(), makespan.applyAsDouble(rival.order()));
       considered.add(candidate);
-      loses |= rival.plain() && candidate.makespan < asked.makespan * (1 - EQUAL);
+      loses |= rival.plain() && candidate.makespan < considered.getFirst().makespan * (1 - EQUAL);
     }
     return new Choice(
         considered,
         loses
             ? considered.stream().min(Comparator.comparingDouble(Candidate::makespan)).orElseThrow()
-            : asked);
+            : considered.getFirst());
   }
 
   /** What was taken instead of what was asked for, and why; empty where that was taken. */

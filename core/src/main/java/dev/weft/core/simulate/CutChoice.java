@@ -1,12 +1,18 @@
 package dev.weft.core.simulate;
 
+import static java.util.Objects.requireNonNull;
+
+import dev.weft.core.program.Order;
+import dev.weft.core.program.Program;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Setting;
 import dev.weft.core.stage.Balance;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -52,6 +58,10 @@ public record CutChoice(List<Candidate> considered, Candidate taken) {
       Setting setting,
       List<Double> recomputed,
       CostModel links) {
+    // Where the model is cut changes no order.
+    var candidates = Choice.candidates(schedule, setting);
+    Map<Order, Program> programs = new IdentityHashMap<>();
+    candidates.forEach(c -> programs.put(c.order(), EqualStages.program(c.order())));
     var considered = new ArrayList<Candidate>();
     var seen = new HashSet<List<Integer>>();
     for (Named named : cuts) {
@@ -59,9 +69,8 @@ public record CutChoice(List<Candidate> considered, Candidate taken) {
         var costs = new LoadedStages(named.cut().loads(), recomputed, setting.stages(), links);
         Choice order =
             Choice.of(
-                schedule,
-                setting,
-                o -> Simulator.simulate(EqualStages.program(o), costs).makespan());
+                candidates,
+                o -> Simulator.simulate(requireNonNull(programs.get(o)), costs).makespan());
         considered.add(new Candidate(named, order, order.taken().makespan()));
       }
     }

@@ -18,6 +18,7 @@ import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Step;
 import dev.weft.core.program.Work;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,6 +31,7 @@ import java.util.stream.IntStream;
  */
 public final class EqualStages {
   private static final TensorType NUMBER = TensorType.scalar(DataType.F32);
+  private static final int NONE = -1;
 
   private final Order order;
   private final int stage;
@@ -37,13 +39,44 @@ public final class EqualStages {
   private final List<Buffer> buffers = new ArrayList<>();
   private final Map<String, Integer> names = new HashMap<>();
   private final List<Fragment> fragments = new ArrayList<>();
-  private final Map<Action, Integer> fragmentNumbers = new HashMap<>();
+
+  /** By kind of work, then chunk, the numbers of fragments. */
+  private final int[][] numbers;
+
+  /** By chunk what comes, and what is sent, going forward and backward. */
+  private final Way[] comes;
+
+  private final Way[] goes;
+  private final Way[] comesBack;
+  private final Way[] goesBack;
   private final List<Step> steps = new ArrayList<>();
+
+  /**
+   * A number on its way.
+   *
+   * @param stage the other stage; {@link #NONE} if it stays here, or there is no such piece
+   */
+  private record Way(String name, int stage) {}
 
   private EqualStages(Order order, int stage, List<List<Integer>> slots) {
     this.order = order;
     this.stage = stage;
     this.slots = slots;
+    numbers = new int[Work.values().length][order.chunks()];
+    for (int[] some : numbers) {
+      Arrays.fill(some, NONE);
+    }
+    comes = new Way[order.chunks()];
+    goes = new Way[order.chunks()];
+    comesBack = new Way[order.chunks()];
+    goesBack = new Way[order.chunks()];
+    for (int chunk = 0; chunk < order.chunks(); chunk++) {
+      int piece = chunk * stages() + stage;
+      comes[chunk] = new Way("h." + (piece - 1), elsewhere(piece - 1));
+      goes[chunk] = new Way("h." + piece, elsewhere(piece + 1));
+      comesBack[chunk] = new Way(cotangent(piece), elsewhere(piece + 1));
+      goesBack[chunk] = new Way(cotangent(piece - 1), elsewhere(piece - 1));
+    }
   }
 
   /** The program of an order, one device per stage. */
@@ -59,35 +92,31 @@ public final class EqualStages {
 
   private StageProgram build() {
     // Where a recompute has awaited the cotangent, the backward need not receive it again.
-    var received = new HashMap<Action, Integer>();
+    int[] received = new int[order.chunks() * order.microBatches()];
+    Arrays.fill(received, NONE);
     for (Action action : order.stages().get(stage)) {
-      int piece = action.chunk() * stages() + stage;
+      int chunk = action.chunk();
+      int place = chunk * order.microBatches() + action.microBatch();
       switch (action.work()) {
         case FORWARD -> {
-          run(action, arrival("h." + (piece - 1), piece - 1, action));
-          departure("h." + piece, piece + 1, action);
+          run(action, arrival(comes[chunk], action));
+          departure(goes[chunk], action);
         }
         case RECOMPUTE -> {
           if (order.inline().get(stage).contains(action)) {
-            List<Integer> awaits = arrival(cotangent(piece), piece + 1, action);
-            awaits.forEach(
-                step ->
-                    received.put(
-                        new Action(Work.RECOMPUTE, action.microBatch(), action.chunk()), step));
-            run(action, awaits);
+            received[place] = arrival(comesBack[chunk], action);
+            run(action, received[place]);
           } else {
-            run(action, List.of());
+            run(action, NONE);
           }
         }
         case BACKWARD, INPUT_GRADIENT -> {
-          Integer early =
-              received.remove(new Action(Work.RECOMPUTE, action.microBatch(), action.chunk()));
-          run(
-              action,
-              early == null ? arrival(cotangent(piece), piece + 1, action) : List.of(early));
-          departure(cotangent(piece - 1), piece - 1, action);
+          int early = received[place];
+          received[place] = NONE;
+          run(action, early == NONE ? arrival(comesBack[chunk], action) : early);
+          departure(goesBack[chunk], action);
         }
-        case WEIGHT_GRADIENT -> run(action, List.of());
+        case WEIGHT_GRADIENT -> run(action, NONE);
         case MICRO_BATCH, STEP -> throw new IllegalStateException("an order has neither");
       }
     }
@@ -109,9 +138,11 @@ public final class EqualStages {
     return "h." + piece + ".grad." + (piece + 1);
   }
 
-  /** Whether there is such a piece, on another stage. */
-  private boolean isElsewhere(int piece) {
-    return piece >= 0 && piece < stages() * order.chunks() && piece % stages() != stage;
+  /** The stage of a piece if there is such a piece, on another stage. */
+  private int elsewhere(int piece) {
+    return piece >= 0 && piece < stages() * order.chunks() && piece % stages() != stage
+        ? piece % stages()
+        : NONE;
   }
 
   private int buffer(String name) {
@@ -123,49 +154,51 @@ public final class EqualStages {
         });
   }
 
-  /** Receives a value; gives the steps to be awaited for it. */
-  private List<Integer> arrival(String name, int from, Action action) {
-    if (!isElsewhere(from)) {
-      return List.of();
+  /** Receives a value; gives the step to be awaited for it. */
+  private int arrival(Way from, Action action) {
+    if (from.stage() == NONE) {
+      return NONE;
     }
+    int microBatch = action.microBatch();
     steps.add(
-        new Step.Receive(
-            buffer(name), action.microBatch(), from % stages(), action.microBatch(), List.of()));
-    return List.of(steps.size() - 1);
+        new Step.Receive(buffer(from.name()), microBatch, from.stage(), microBatch, List.of()));
+    return steps.size() - 1;
   }
 
   /** Sends what the last step made. */
-  private void departure(String name, int to, Action action) {
-    if (isElsewhere(to)) {
+  private void departure(Way to, Action action) {
+    if (to.stage() != NONE) {
+      int microBatch = action.microBatch();
       steps.add(
           new Step.Send(
-              buffer(name),
-              action.microBatch(),
-              to % stages(),
-              action.microBatch(),
-              List.of(steps.size() - 1)));
+              buffer(to.name()), microBatch, to.stage(), microBatch, List.of(steps.size() - 1)));
     }
   }
 
-  private void run(Action action, List<Integer> awaits) {
-    int fragment =
-        fragmentNumbers.computeIfAbsent(
-            new Action(action.work(), 0, action.chunk()), this::fragment);
-    steps.add(new Step.Run(fragment, action.microBatch(), slots.get(action.microBatch()), awaits));
+  private void run(Action action, int awaited) {
+    int[] ofKind = numbers[action.work().ordinal()];
+    if (ofKind[action.chunk()] == NONE) {
+      ofKind[action.chunk()] = fragment(action.work(), action.chunk());
+    }
+    steps.add(
+        new Step.Run(
+            ofKind[action.chunk()],
+            action.microBatch(),
+            slots.get(action.microBatch()),
+            awaited == NONE ? List.of() : List.of(awaited)));
   }
 
-  private int fragment(Action any) {
-    int piece = any.chunk() * stages() + stage;
-    var graph = new Builder(any.work().letter() + piece);
+  private int fragment(Work work, int chunk) {
+    var graph = new Builder(work.letter() + (chunk * stages() + stage));
     var inputs = new ArrayList<Integer>();
     var outputs = new ArrayList<Integer>();
-    boolean backward = any.work() == Work.BACKWARD || any.work() == Work.INPUT_GRADIENT;
-    if (any.work() == Work.FORWARD) {
-      connect(inputs, "h." + (piece - 1), piece - 1);
-      connect(outputs, "h." + piece, piece + 1);
+    boolean backward = work == Work.BACKWARD || work == Work.INPUT_GRADIENT;
+    if (work == Work.FORWARD) {
+      connect(inputs, comes[chunk]);
+      connect(outputs, goes[chunk]);
     } else if (backward) {
-      connect(inputs, cotangent(piece), piece + 1);
-      connect(outputs, cotangent(piece - 1), piece - 1);
+      connect(inputs, comesBack[chunk]);
+      connect(outputs, goesBack[chunk]);
     }
     inputs.forEach(i -> graph.input(buffers.get(i).name(), NUMBER, Graph.Kind.DATA));
     outputs.forEach(
@@ -177,15 +210,13 @@ public final class EqualStages {
                         List.of(),
                         List.of(buffers.get(i).name()))
                     .getFirst()));
-    fragments.add(
-        new Fragment(
-            graph.build().name(), any.work(), any.chunk(), graph.build(), inputs, outputs));
+    fragments.add(new Fragment(graph.build().name(), work, chunk, graph.build(), inputs, outputs));
     return fragments.size() - 1;
   }
 
-  private void connect(List<Integer> side, String name, int piece) {
-    if (isElsewhere(piece)) {
-      side.add(buffer(name));
+  private void connect(List<Integer> side, Way way) {
+    if (way.stage() != NONE) {
+      side.add(buffer(way.name()));
     }
   }
 }

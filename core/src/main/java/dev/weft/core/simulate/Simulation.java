@@ -91,17 +91,19 @@ public final class Simulation {
         stage.stage(),
         stage.mesh().size(),
         busy(stage),
-        peak(stage, Work.BACKWARD, Work.INPUT_GRADIENT),
-        peak(stage, Work.BACKWARD, Work.WEIGHT_GRADIENT),
+        peak(stage, Work.INPUT_GRADIENT),
+        peak(stage, Work.WEIGHT_GRADIENT),
         exposed(stage));
   }
 
   /** What every stage computes for micro-batches, in order. */
   public List<List<Action>> order() {
-    return program.stages().stream().map(Simulation::actions).toList();
+    return program.stages().stream().map(stage -> order(stage.stage())).toList();
   }
 
-  private static List<Action> actions(StageProgram stage) {
+  /** What a stage computes for micro-batches, in order. */
+  public List<Action> order(int number) {
+    StageProgram stage = program.stages().get(number);
     var actions = new ArrayList<Action>();
     for (Step step : stage.steps()) {
       if (step instanceof Step.Run run && run.microBatch() != Step.ONCE) {
@@ -123,14 +125,18 @@ public final class Simulation {
     return busy;
   }
 
-  private static int peak(StageProgram stage, Work... last) {
+  /** The most forwards that have no backward yet, or no last part of it. */
+  private static int peak(StageProgram stage, Work last) {
     int live = 0;
     int peak = 0;
-    for (Action action : actions(stage)) {
-      if (action.work() == Work.FORWARD) {
-        peak = Math.max(peak, ++live);
-      } else if (List.of(last).contains(action.work())) {
-        live--;
+    for (Step step : stage.steps()) {
+      if (step instanceof Step.Run run && run.microBatch() != Step.ONCE) {
+        Work work = stage.fragments().get(run.fragment()).work();
+        if (work == Work.FORWARD) {
+          peak = Math.max(peak, ++live);
+        } else if (work == Work.BACKWARD || work == last) {
+          live--;
+        }
       }
     }
     return peak;

@@ -37,13 +37,16 @@ public final class Simulator {
   private final CostModel costs;
   private final Optional<Pace> pace;
 
-  /** By sender, then receiver. */
-  private final List<Map<Integer, Way>> ways = new ArrayList<>();
+  /** By sender, those to other stages: few. */
+  private final List<List<Way>> ways = new ArrayList<>();
 
   private final double[] starts;
   private final double[] ends;
 
-  /** Of each stage and queue the next step, and when the one before it ended. */
+  /** By the numbers of steps, the one behind in its queue; that of all steps at its end. */
+  private final int[] following;
+
+  /** Of each stage and queue the number of the next step, and when the one before it ended. */
   private final int[] heads;
 
   private final double[] free;
@@ -64,10 +67,15 @@ public final class Simulator {
   private final PriorityQueue<Claim> claims =
       new PriorityQueue<>(Comparator.comparingDouble(Claim::begin).thenComparingInt(Claim::queue));
 
-  /** Until when what is shared is taken. */
-  private final Map<Integer, Double> taken = new HashMap<>();
+  /** What transfers between several stages need. */
+  private final Map<Integer, Shared> taken = new HashMap<>();
 
-  private record Way(Link link, List<Integer> shared) {}
+  /** Until when something is taken. */
+  private static final class Shared {
+    private double until;
+  }
+
+  private record Way(int to, Link link, List<Shared> shared) {}
 
   private record Claim(double begin, int queue) {}
 
@@ -84,12 +92,15 @@ public final class Simulator {
           stage.fragments().stream()
               .map(fragment -> costs.fragment(stage, fragment))
               .toArray(Duration[]::new);
-      ways.add(new HashMap<>());
+      ways.add(new ArrayList<>());
     }
     starts = new double[steps];
     ends = new double[steps];
     Arrays.fill(ends, UNKNOWN);
+    following = new int[steps];
     heads = new int[stages * QUEUES];
+    Arrays.fill(heads, steps);
+    program.stages().forEach(this::follow);
     free = new double[stages * QUEUES];
     posting = new int[stages];
     lastPosted = new double[stages];
@@ -98,8 +109,6 @@ public final class Simulator {
     nextWaiting = new int[stages * QUEUES];
     ready = new int[stages * QUEUES];
     for (int queue = 0; queue < heads.length; queue++) {
-      heads[queue] = -1;
-      moveOn(queue);
       ready[readyCount++] = queue;
     }
   }
@@ -142,24 +151,35 @@ public final class Simulator {
     return program.stages().get(queue / QUEUES).steps();
   }
 
-  private void moveOn(int queue) {
-    List<Step> steps = steps(queue);
-    int next = heads[queue] + 1;
-    while (next < steps.size() && steps.get(next).queue().ordinal() != queue % QUEUES) {
-      next++;
+  /** Links the steps of each queue of a stage. */
+  private void follow(StageProgram stage) {
+    List<Step> steps = stage.steps();
+    int offset = transfers.number(stage.stage(), 0);
+    for (int i = steps.size() - 1; i >= 0; i--) {
+      int queue = stage.stage() * QUEUES + steps.get(i).queue().ordinal();
+      following[offset + i] = heads[queue];
+      heads[queue] = offset + i;
     }
-    heads[queue] = next;
+  }
+
+  /** Whether all steps of a queue are done. */
+  private boolean isDone(int queue) {
+    return heads[queue] == following.length;
+  }
+
+  private Step head(int queue) {
+    int stage = queue / QUEUES;
+    return steps(queue).get(heads[queue] - transfers.number(stage, 0));
   }
 
   /** Does the next step of a queue; false at its end, or where it has to wait. */
   private boolean advance(int queue) {
-    List<Step> steps = steps(queue);
-    if (heads[queue] == steps.size()) {
+    if (isDone(queue)) {
       return false;
     }
     int stage = queue / QUEUES;
-    int number = transfers.number(stage, heads[queue]);
-    Step step = steps.get(heads[queue]);
+    int number = heads[queue];
+    Step step = head(queue);
     boolean receives = step instanceof Step.Receive;
     double begin = Math.max(free[queue], receives ? 0 : awaited(queue, stage, step));
     if (begin == Double.POSITIVE_INFINITY) {
@@ -203,7 +223,7 @@ public final class Simulator {
     starts[number] = begin;
     ends[number] = end;
     free[queue] = end;
-    moveOn(queue);
+    heads[queue] = following[number];
     wake(number);
   }
 
@@ -219,17 +239,17 @@ public final class Simulator {
     }
     int queue = claim.queue();
     int stage = queue / QUEUES;
-    var send = (Step.Send) steps(queue).get(heads[queue]);
+    var send = (Step.Send) head(queue);
     Way way = way(stage, send.stage());
     double begin = claim.begin();
-    for (int shared : way.shared()) {
-      begin = Math.max(begin, taken.getOrDefault(shared, 0.0));
+    for (Shared shared : way.shared()) {
+      begin = Math.max(begin, shared.until);
     }
     double end = begin + way.link().occupancy(bytes(stage, send));
-    for (int shared : way.shared()) {
-      taken.put(shared, end);
+    for (Shared shared : way.shared()) {
+      shared.until = end;
     }
-    settle(queue, transfers.number(stage, heads[queue]), begin, end);
+    settle(queue, heads[queue], begin, end);
     ready[readyCount++] = queue;
     return true;
   }
@@ -285,8 +305,19 @@ public final class Simulator {
   }
 
   private Way way(int from, int to) {
-    return ways.get(from)
-        .computeIfAbsent(to, _ -> new Way(costs.link(from, to), costs.shared(from, to)));
+    List<Way> known = ways.get(from);
+    for (int i = 0; i < known.size(); i++) {
+      if (known.get(i).to() == to) {
+        return known.get(i);
+      }
+    }
+    List<Shared> shared =
+        costs.shared(from, to).stream()
+            .map(number -> taken.computeIfAbsent(number, _ -> new Shared()))
+            .toList();
+    var way = new Way(to, costs.link(from, to), shared);
+    known.add(way);
+    return way;
   }
 
   private long bytes(int stage, Step.Send send) {
@@ -296,12 +327,12 @@ public final class Simulator {
   private void requireEnd() {
     var waiting = new ArrayList<String>();
     for (int queue = 0; queue < heads.length; queue++) {
-      if (heads[queue] < steps(queue).size()) {
+      if (!isDone(queue)) {
         waiting.add(
             "stage "
                 + queue / QUEUES
                 + " at step "
-                + heads[queue]
+                + (heads[queue] - transfers.number(queue / QUEUES, 0))
                 + " ("
                 + Queue.values()[queue % QUEUES].text()
                 + ")");

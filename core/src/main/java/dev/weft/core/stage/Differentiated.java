@@ -43,10 +43,10 @@ record Differentiated(
     int derivatives,
     Map<String, Held> held) {
 
-  private static final String SUM = ".sum";
+  static final String SUM = ".sum";
 
   /** The end of the name of a gradient that was added onto its accumulator. */
-  private static final String ADDED = ".sum.added";
+  static final String ADDED = ".sum.added";
 
   /** A piece differentiated, whole. */
   private record Program(Piece piece, Graph graph, List<String> outputs, int derivatives) {
@@ -96,6 +96,12 @@ record Differentiated(
   Differentiated with(Graph other) {
     return new Differentiated(
         number, mesh, other, forwardInputs, forwardOutputs, derivatives, held);
+  }
+
+  /** What another piece, alike but for names, is. */
+  Differentiated like(int other, Graph named, Map<String, Held> holding) {
+    return new Differentiated(
+        other, mesh, named, forwardInputs, forwardOutputs, derivatives, Map.copyOf(holding));
   }
 
   private static Held whole(Value value) {

@@ -26,8 +26,10 @@ public final class ForwardPiece {
    *
    * @param layouts how parameters and received values lie, by name; what it sends is entered. What
    *     the model returns is whole on every device
+   * @param partitions for the mesh, of other pieces too
    */
-  public static PieceGraphs of(Piece piece, Mesh mesh, Map<String, Layout> layouts) {
+  public static PieceGraphs of(
+      Piece piece, Mesh mesh, Map<String, Layout> layouts, Partitions partitions) {
     Graph graph = piece.forward();
     List<String> names = graph.outputValues().stream().map(Value::name).toList();
     List<Role> roles = Collections.nCopies(names.size(), Role.FORWARD);
@@ -50,8 +52,7 @@ public final class ForwardPiece {
       }
     }
     Partitioned local =
-        Partitioner.partition(
-            graph, mesh, new Partitioner.Given(Map.of(), inputs, outputs, Set.of()));
+        partitions.of(graph, new Partitioner.Given(Map.of(), inputs, outputs, Set.of()));
     Map<String, Held> held = new HashMap<>();
     for (int i = 0; i < graph.inputs().size(); i++) {
       Value value = graph.inputValues().get(i);

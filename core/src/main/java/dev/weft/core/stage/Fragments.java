@@ -104,12 +104,10 @@ public final class Fragments {
       List<Piece> pieces, String loss, Mesh mesh, Map<String, Layout> layouts, boolean accumulate) {
     Cotangents cotangents = Cotangents.of(pieces, loss);
     Map<String, Layout> known = new HashMap<>(layouts);
-    var partitions = new Partitions(mesh);
+    var differentiations = new Differentiations(cotangents, mesh, accumulate);
     var all = new ArrayList<Fragments>();
     for (Piece piece : pieces) {
-      var fragments =
-          new Fragments(
-              Differentiated.of(piece, cotangents, mesh, known, accumulate, partitions), List.of());
+      var fragments = new Fragments(differentiations.of(piece, known), List.of());
       for (String name : piece.sent()) {
         PieceGraphs.Held held = fragments.held().get(name);
         if (held != null) {

@@ -91,7 +91,8 @@ final class Naming {
     return renamed;
   }
 
-  private static String free(String name, Set<String> taken) {
+  /** A name that is not taken, which it is then. */
+  static String free(String name, Set<String> taken) {
     String candidate = name;
     for (int number = 1; !taken.add(candidate); number++) {
       candidate = name + "_" + number;

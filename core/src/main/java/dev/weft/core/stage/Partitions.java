@@ -20,12 +20,16 @@ import java.util.TreeSet;
  * Graphs rewritten for the devices of a mesh. Most pieces of a deep model are alike: what equals an
  * earlier graph but for the names of values is not rewritten again.
  */
-final class Partitions {
+public final class Partitions {
   private final Mesh mesh;
   private final Map<List<Object>, Partitioned> known = new HashMap<>();
 
-  Partitions(Mesh mesh) {
+  public Partitions(Mesh mesh) {
     this.mesh = mesh;
+  }
+
+  public Mesh mesh() {
+    return mesh;
   }
 
   /**
@@ -33,7 +37,7 @@ final class Partitions {
    *
    * @param given no specs beside layouts
    */
-  Partitioned of(Graph graph, Partitioner.Given given) {
+  public Partitioned of(Graph graph, Partitioner.Given given) {
     if (!given.specs().isEmpty()) {
       throw new IllegalArgumentException("specs of values are not compared: " + given.specs());
     }
@@ -58,7 +62,7 @@ final class Partitions {
   }
 
   /** All that rewriting goes by: values are numbered instead of named. */
-  static List<Object> structure(Graph graph) {
+  public static List<Object> structure(Graph graph) {
     var key = new ArrayList<Object>();
     describe(graph, key);
     return key;

@@ -38,6 +38,9 @@ public record BalancedCut(
 
   @Override
   public Found find(Cutting cutting, PipelinePlan plan) {
+    if (plan.pieces() == 1) {
+      return Found.of(List.of(0));
+    }
     Balance balance =
         Balance.of(
             cutting,

@@ -18,6 +18,7 @@ import dev.weft.core.schedule.Assembly;
 import dev.weft.core.shard.MeshCheck;
 import dev.weft.core.stage.Cutting;
 import dev.weft.core.stage.ForwardPiece;
+import dev.weft.core.stage.Partitions;
 import dev.weft.core.stage.Piece;
 import dev.weft.core.stage.Recomputation;
 import dev.weft.core.trace.Parameter;
@@ -265,9 +266,10 @@ public record PipelineStep(
       Set<String> data) {
     List<Piece> pieces = Cutting.of(traced).like(trained);
     Map<String, Layout> layouts = new HashMap<>(kept);
+    var partitions = new Partitions(plan.mesh());
     var graphs = new ArrayList<PieceGraphs>();
     for (Piece piece : pieces) {
-      graphs.add(ForwardPiece.of(piece, plan.mesh(), layouts));
+      graphs.add(ForwardPiece.of(piece, plan.mesh(), layouts, partitions));
     }
     var stages = new ArrayList<List<Action>>();
     for (int stage = 0; stage < plan.stages(); stage++) {

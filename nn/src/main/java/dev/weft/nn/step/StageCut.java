@@ -12,7 +12,9 @@ public interface StageCut {
   /** The slowest piece is as fast as can be by counts of operations and bytes. */
   StageCut COUNTED =
       (cutting, plan) ->
-          Found.of(Balance.of(cutting, CutCosts.COUNTED).cut(plan.pieces()).starts());
+          plan.pieces() == 1
+              ? Found.of(List.of(0))
+              : Found.of(Balance.of(cutting, CutCosts.COUNTED).cut(plan.pieces()).starts());
 
   /**
    * Right before named scopes.

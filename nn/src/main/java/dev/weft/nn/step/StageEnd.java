@@ -14,6 +14,7 @@ import dev.weft.core.program.Step;
 import dev.weft.core.program.Work;
 import dev.weft.core.shard.Partitioned;
 import dev.weft.core.shard.Partitioner;
+import dev.weft.core.stage.Partitions;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -25,14 +26,16 @@ import java.util.function.Predicate;
 /** Writes what one stage does once per step: runs graphs, sends and receives by name. */
 final class StageEnd {
   private final Mesh mesh;
+  private final Partitions partitions;
   private final StageBuilder builder;
   private final int kept;
   private final int facts;
   private final int passing;
   private boolean fed;
 
-  StageEnd(int stage, Mesh mesh) {
-    this.mesh = mesh;
+  StageEnd(int stage, Partitions partitions) {
+    this.partitions = partitions;
+    this.mesh = partitions.mesh();
     this.builder = new StageBuilder(stage, mesh);
     this.kept = builder.pool(new Pool("kept", 1, true));
     this.facts = builder.pool(new Pool("facts", 1, false));
@@ -77,8 +80,7 @@ final class StageEnd {
         outputs.put(i, results.get(names.get(i)));
       }
       Partitioned partitioned =
-          Partitioner.partition(
-              graph, mesh, new Partitioner.Given(Map.of(), inputs, outputs, Set.of()));
+          partitions.of(graph, new Partitioner.Given(Map.of(), inputs, outputs, Set.of()));
       local = partitioned.graph();
     }
     var read = new ArrayList<Integer>();
@@ -110,7 +112,7 @@ final class StageEnd {
               pool));
     }
     int fragment = builder.fragment(new Fragment(graph.name(), Work.STEP, 0, local, read, written));
-    builder.run(fragment, Step.ONCE, Map.of(), List.of());
+    builder.run(fragment, Step.ONCE);
   }
 
   private static Layout layout(Map<String, Layout> given, Value value) {

@@ -14,6 +14,7 @@ import dev.weft.core.graph.Verifier;
 import dev.weft.core.op.GlobalNorm;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.program.Program;
+import dev.weft.core.stage.Partitions;
 import dev.weft.core.trace.Parameter;
 import dev.weft.nn.optimizer.Optimizer;
 import java.util.ArrayList;
@@ -37,7 +38,7 @@ final class StepEnds {
 
   private final List<Map<String, Gradient>> gradients;
   private final List<List<Parameter>> stages;
-  private final Mesh mesh;
+  private final Partitions partitions;
   private final Map<String, Layout> layouts;
   private final Optimizer optimizer;
   private final double clip;
@@ -58,7 +59,7 @@ final class StepEnds {
       double clip) {
     this.gradients = gradients;
     this.stages = stages;
-    this.mesh = mesh;
+    partitions = new Partitions(mesh);
     this.layouts = layouts;
     this.optimizer = optimizer;
     this.clip = clip;
@@ -155,7 +156,7 @@ final class StepEnds {
   private List<StageEnd> ends() {
     var ends = new ArrayList<StageEnd>();
     for (int stage = 0; stage < stages.size(); stage++) {
-      ends.add(new StageEnd(stage, mesh));
+      ends.add(new StageEnd(stage, partitions));
     }
     return ends;
   }

@@ -66,8 +66,10 @@ public record TrainingMemory(
     for (int program = 0; program < own.size(); program++) {
       // Each choice of slots that a fragment runs on has its constants for itself.
       Set<List<Object>> loaded = new HashSet<>();
+      Set<List<Object>> seen = new HashSet<>();
       for (Step each : own.get(program).steps()) {
         if (!(each instanceof Step.Run run)
+            || !seen.add(List.of(run.fragment(), run.slots()))
             || !loaded.add(List.of(run.fragment(), own.get(program).touched(run)))) {
           continue;
         }

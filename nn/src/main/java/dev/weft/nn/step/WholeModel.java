@@ -105,7 +105,7 @@ final class WholeModel {
     for (int i = 0; i < passes.size(); i++) {
       for (int run = 0; run < passes.get(i).count(); run++) {
         builder.feed(batch, 0, microBatch);
-        builder.run(fragments.get(i), microBatch++, Map.of(), List.of());
+        builder.run(fragments.get(i), microBatch++);
       }
     }
     return new Program("train", microBatch, List.of(builder.build()));

@@ -26,7 +26,10 @@ public record Compilation(DeviceKind kind, int threads, Routes routes, Bytes buc
   /** Compiles a program; nothing is allocated on any device. */
   public CompiledProgram of(Program program) {
     return new CompiledProgram(
-        program, stream(program.stages()).map(stage -> CompiledStage.of(stage, this)).toList());
+        program,
+        each
+            ? stream(program.stages()).map(stage -> CompiledStage.of(stage, this)).toList()
+            : CompiledStage.foretold(program.stages(), this));
   }
 
   /** All cores compile, unless something is measured meanwhile. */
