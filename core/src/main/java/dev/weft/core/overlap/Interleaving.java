@@ -5,6 +5,7 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Value;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -16,7 +17,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Orders nodes of two halves so that they take turns: a half computes until it would have to await
  * a collective that it began in this turn; then the other half goes on. What serves both halves
- * stands where it was, unless it would await such a collective and a half can go on.
+ * stands where it was, or right before what reads it in the half that computes, unless it would
+ * await such a collective and a half can go on.
  */
 final class Interleaving {
   /** The lane of what serves both halves; those of the halves are 0 and 1. */
@@ -61,7 +63,7 @@ final class Interleaving {
     if (both != null
         && isReady(both)
         && !waits(both)
-        && (next == null || both.position() < next.position())) {
+        && (next == null || both.position() < next.position() || isRead(both, own))) {
       take(BOTH);
     } else if (goesOn) {
       take(lane);
@@ -74,6 +76,11 @@ final class Interleaving {
       turn++;
       take(first());
     }
+  }
+
+  /** Whether another item lacks what an item makes. */
+  private static boolean isRead(Item item, @Nullable Item other) {
+    return other != null && !Collections.disjoint(item.node().outputs(), other.node().inputs());
   }
 
   /** The lane whose next node came first. */
