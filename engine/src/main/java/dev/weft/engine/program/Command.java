@@ -81,6 +81,9 @@ sealed interface Command {
       double scale)
       implements Command {}
 
+  /** The gelu by tanh of numbers without gaps. */
+  record GeluRow(String origin, Operand target, Operand source) implements Command {}
+
   /** One number everywhere. */
   record Fill(String origin, Operand target, double value) implements Command {}
 

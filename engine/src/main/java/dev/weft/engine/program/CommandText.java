@@ -25,6 +25,7 @@ final class CommandText {
       case Command.RowProduct product -> text("row product", product.row(), product.matrix());
       case Command.CachedAttention attention ->
           text("cached attention", attention.query(), attention.keys());
+      case Command.GeluRow gelu -> text("gelu of a row", gelu.source());
       case Command.Fill fill -> text("fill", fill.target());
       case Command.RandomBits bits -> text("random bits", bits.target());
       case Command.Dynamic dynamic ->

@@ -8,6 +8,7 @@ import dev.weft.core.graph.Literal;
 import dev.weft.core.graph.Shape;
 import dev.weft.core.graph.Strided;
 import dev.weft.core.graph.TensorType;
+import dev.weft.core.op.Gelu;
 import dev.weft.core.op.Slice;
 import dev.weft.engine.kernel.KernelArgument;
 import dev.weft.engine.kernel.KernelCall;
@@ -105,7 +106,7 @@ final class CommandWriter {
       writeCollective(collective);
       return;
     }
-    Optional<Command.RowProduct> looped = RowProduct.looped(item);
+    Optional<? extends Command> looped = looped();
     if (looped.isPresent()) {
       emit(looped.get());
       return;
@@ -136,6 +137,14 @@ final class CommandWriter {
     replacedOutputs.forEach(
         (index, wide) ->
             emit(new Command.Copy(item.name(), item.outputs().get(index).operand(), wide)));
+  }
+
+  /** The item as a loop of Weft's own, where that is its route and its operands allow it. */
+  private Optional<? extends Command> looped() {
+    if (item.route() != Route.LOOP) {
+      return Optional.empty();
+    }
+    return item.op() instanceof Gelu ? GeluRow.looped(item) : RowProduct.looped(item);
   }
 
   /** Has the kernel read and write f32 in place of narrower numbers. */
@@ -453,6 +462,7 @@ final class CommandWriter {
               attention.keys(),
               attention.values(),
               attention.position());
+      case Command.GeluRow gelu -> List.of(gelu.target(), gelu.source());
       case Command.Fill fill -> List.of(fill.target());
       case Command.Begin begin -> {
         var all = new ArrayList<>(begin.targets());

@@ -17,6 +17,7 @@ import dev.weft.engine.library.PreparedCall;
 import dev.weft.engine.library.Result;
 import dev.weft.engine.library.TensorHandle;
 import dev.weft.engine.library.TensorSlot;
+import dev.weft.engine.library.TensorSource;
 import dev.weft.engine.library.Torch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -99,7 +100,11 @@ final class Linker {
 
   private int threads(Command command) {
     return switch (command) {
-      case Command.Begin _, Command.Await _, Command.RowProduct _, Command.CachedAttention _ ->
+      case Command.Begin _,
+          Command.Await _,
+          Command.RowProduct _,
+          Command.CachedAttention _,
+          Command.GeluRow _ ->
           current;
       case Command.Library library ->
           library.small() || RowProduct.isOne(library, kind, threads) ? 1 : threads;
@@ -123,6 +128,7 @@ final class Linker {
       case Command.LayerNorm norm -> SmallRow.layerNorm(norm, this::row);
       case Command.RowProduct product -> loops().product(product);
       case Command.CachedAttention attention -> loops().attention(attention);
+      case Command.GeluRow gelu -> loops().gelu(gelu);
       case Command.Fill fill ->
           dispatch(
               "aten::fill_",
@@ -248,11 +254,7 @@ final class Linker {
     return switch (slot) {
       case Command.Slot.Tensor(Operand operand) -> tensor(operand);
       case Command.Slot.Tensors(List<Operand> operands) ->
-          new Argument.TensorList(
-              operands.stream()
-                  .map(this::handle)
-                  .map(h -> (dev.weft.engine.library.TensorSource) h)
-                  .toList());
+          new Argument.TensorList(operands.stream().<TensorSource>map(this::handle).toList());
       case Command.Slot.Given(Command.Slot inner) -> new Argument.Some(argument(inner));
       case Command.Slot.Plain(KernelArgument argument) -> plain(argument);
     };
@@ -420,17 +422,8 @@ final class Linker {
     return DynamicCopy.of(
         dynamic,
         segment(whole, whole.shape().elements() * whole.dtype().bytes()),
-        segment(part, extent(part)),
+        segment(part, part.extent()),
         segment(dynamic.index(), 8));
-  }
-
-  /** Bytes from an operand's first element to behind its last. */
-  private static long extent(Operand operand) {
-    long last = 0;
-    for (int dim = 0; dim < operand.shape().rank(); dim++) {
-      last += operand.layout().strides()[dim] * (operand.shape().size(dim) - 1);
-    }
-    return (last + 1) * operand.dtype().bytes();
   }
 
   private static long readLong(MemorySegment cell) {

@@ -3,6 +3,7 @@ package dev.weft.engine.program;
 import dev.weft.core.graph.DataType;
 import dev.weft.engine.device.Crew;
 import dev.weft.engine.vector.AttentionLoops;
+import dev.weft.engine.vector.Elementary;
 import dev.weft.engine.vector.RowLoops;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -127,6 +128,14 @@ final class LoopSteps {
           });
     }
     return together(parts);
+  }
+
+  Step gelu(Command.GeluRow gelu) {
+    DataType dtype = gelu.source().dtype();
+    long from = addresses.applyAsLong(gelu.source());
+    long to = addresses.applyAsLong(gelu.target());
+    int count = Math.toIntExact(gelu.source().shape().elements());
+    return () -> Elementary.gelu(dtype, from, to, count);
   }
 
   /** Where each head's part of an operand begins. */

@@ -23,6 +23,15 @@ record Operand(Buffer buffer, DataType dtype, Strided layout) {
     return layout.offset() * dtype.bytes();
   }
 
+  /** Bytes from the first element to behind the last; strides are not negative. */
+  long extent() {
+    long last = 0;
+    for (int dim = 0; dim < shape().rank(); dim++) {
+      last += layout.strides()[dim] * (shape().size(dim) - 1);
+    }
+    return (last + 1) * dtype.bytes();
+  }
+
   /** Whether both are the same elements in the same places. */
   boolean same(Operand other) {
     return buffer == other.buffer && dtype == other.dtype && layout.isSame(other.layout);

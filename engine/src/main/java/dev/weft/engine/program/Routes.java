@@ -106,7 +106,8 @@ public final class Routes {
   }
 
   synchronized Route choose(DeviceKind kind, int threads, Op op, List<TensorType> types) {
-    if (RowProduct.isOne(kind, op, types) && loops(types.getFirst().dtype())) {
+    if ((RowProduct.isOne(kind, op, types) || GeluRow.isOne(kind, op, types))
+        && loops(types.getFirst().dtype())) {
       return Route.LOOP;
     }
     if (!Route.isChoice(kind, op, types)) {

@@ -36,14 +36,8 @@ final class RowProduct {
         && (row.dtype() == DataType.F32 || row.dtype() == DataType.BF16);
   }
 
-  /**
-   * The product as a loop of Weft's own; empty where that is not its route, or the matrix lies row
-   * by row.
-   */
+  /** The product as a loop of Weft's own; empty where the matrix lies row by row. */
   static Optional<Command.RowProduct> looped(Item item) {
-    if (item.route() != Route.LOOP) {
-      return Optional.empty();
-    }
     Operand matrix = item.inputs().get(1).operand();
     Flat base = item.base();
     Optional<Operand> target = line(item.outputs().getFirst().operand());

@@ -29,6 +29,7 @@ final class Targets {
       case Command.LayerNorm norm -> norm.results();
       case Command.RowProduct product -> List.of(product.target());
       case Command.CachedAttention attention -> List.of(attention.target());
+      case Command.GeluRow gelu -> List.of(gelu.target());
       case Command.Fill fill -> List.of(fill.target());
       case Command.RandomBits bits -> List.of(bits.target());
       case Command.Begin _ -> List.of();

@@ -6,7 +6,6 @@ import static dev.weft.engine.vector.Native.LANES;
 import dev.weft.core.graph.DataType;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /** Attention of one head's query to the keys and values in a cache. */
@@ -62,7 +61,7 @@ public final class AttentionLoops {
     }
     FloatVector sums = FloatVector.zero(FLOATS);
     for (int i = 0; i < whole; i += LANES) {
-      FloatVector power = exp(Native.floats(scores + 4L * i).sub(largest));
+      FloatVector power = Elementary.exp(Native.floats(scores + 4L * i).sub(largest));
       Native.store(power, scores + 4L * i);
       sums = sums.add(power);
     }
@@ -73,42 +72,6 @@ public final class AttentionLoops {
       sum += power;
     }
     return sum;
-  }
-
-  // Of e to the power of x = n log 2 + r, |r| at most log 2 / 2: log 2 in two parts, of which n
-  // times
-  // the first is exact, and the series of e to the power of r, good to a rounding (Cody and Waite,
-  // Software Manual for the Elementary Functions, chapter 6).
-  private static final float PER_LOG_2 = 1.44269504f;
-  private static final float LOG_2_HIGH = 0.693359375f;
-  private static final float LOG_2_LOW = -2.12194440e-4f;
-
-  /** Below, the result is zero: it would not be a normal number. */
-  private static final float LEAST = -87.3f;
-
-  /** Adding and taking it away again rounds to a whole number. */
-  private static final float ROUNDING = 12582912f;
-
-  /** e to the power of numbers that are at most 0; NaN stays. */
-  private static FloatVector exp(FloatVector x) {
-    VectorMask<Float> tiny = x.compare(VectorOperators.LT, LEAST);
-    FloatVector bounded = x.max(LEAST);
-    FloatVector shifted = bounded.mul(PER_LOG_2).add(ROUNDING);
-    FloatVector n = shifted.sub(ROUNDING);
-    FloatVector r = n.fma(FloatVector.broadcast(FLOATS, -LOG_2_HIGH), bounded);
-    r = n.fma(FloatVector.broadcast(FLOATS, -LOG_2_LOW), r);
-    FloatVector series = FloatVector.broadcast(FLOATS, 1 / 5040f);
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1 / 720f));
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1 / 120f));
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1 / 24f));
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1 / 6f));
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1 / 2f));
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1));
-    series = series.fma(r, FloatVector.broadcast(FLOATS, 1));
-    // The lowest bits of the shifted number are n: moved up they are added to the exponent.
-    IntVector power = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
-    FloatVector result = series.reinterpretAsInts().add(power).reinterpretAsFloats();
-    return result.blend(0, tiny);
   }
 
   private static void wide(
@@ -168,8 +131,8 @@ public final class AttentionLoops {
         b = weight.fma(Native.even(pairs), b);
         oddB = weight.fma(Native.odd(pairs), oddB);
       }
-      put(a, oddA, share, result + 2L * at);
-      put(b, oddB, share, result + 2L * at + 4L * LANES);
+      Elementary.put(a, oddA, share, result + 2L * at);
+      Elementary.put(b, oddB, share, result + 2L * at + 4L * LANES);
     }
     for (; at + 2 * LANES <= size; at += 2 * LANES) {
       FloatVector sums = FloatVector.zero(FLOATS);
@@ -180,7 +143,7 @@ public final class AttentionLoops {
         sums = weight.fma(Native.even(pairs), sums);
         odd = weight.fma(Native.odd(pairs), odd);
       }
-      put(sums, odd, share, result + 2L * at);
+      Elementary.put(sums, odd, share, result + 2L * at);
     }
     for (; at < size; at++) {
       float sum = 0;
@@ -189,17 +152,5 @@ public final class AttentionLoops {
       }
       Native.setNarrow(result + 2L * at, sum * share);
     }
-  }
-
-  private static void put(FloatVector even, FloatVector odd, float share, long result) {
-    IntVector low = rounded(even.mul(share)).lanewise(VectorOperators.LSHR, 16);
-    IntVector high = rounded(odd.mul(share)).and(0xffff0000);
-    Native.store(low.or(high), result);
-  }
-
-  /** Bits of which the upper half is the nearest bf16, of two as near the even one. */
-  private static IntVector rounded(FloatVector x) {
-    IntVector bits = x.reinterpretAsInts();
-    return bits.add(bits.lanewise(VectorOperators.LSHR, 16).and(1)).add(0x7fff);
   }
 }

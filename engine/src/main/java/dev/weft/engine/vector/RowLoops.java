@@ -93,18 +93,21 @@ public final class RowLoops {
       FloatVector b = a;
       FloatVector c = a;
       FloatVector d = a;
-      for (int i = 0; i < whole; i += LANES) {
+      int i = 0;
+      // Not a loop that Java counts: it would make three of it, too long for so few rounds.
+      while (i != whole) {
         FloatVector x = FloatVector.fromArray(FLOATS, row, i);
         a = x.fma(Native.floats(first + 4L * i), a);
         b = x.fma(Native.floats(second + 4L * i), b);
         c = x.fma(Native.floats(third + 4L * i), c);
         d = x.fma(Native.floats(fourth + 4L * i), d);
+        i += LANES;
       }
       float sumA = a.reduceLanes(VectorOperators.ADD);
       float sumB = b.reduceLanes(VectorOperators.ADD);
       float sumC = c.reduceLanes(VectorOperators.ADD);
       float sumD = d.reduceLanes(VectorOperators.ADD);
-      for (int i = whole; i < row.length; i++) {
+      for (; i < row.length; i++) {
         sumA += row[i] * Native.get(first + 4L * i);
         sumB += row[i] * Native.get(second + 4L * i);
         sumC += row[i] * Native.get(third + 4L * i);
@@ -134,7 +137,8 @@ public final class RowLoops {
       FloatVector oddB = a;
       FloatVector oddC = a;
       FloatVector oddD = a;
-      for (int i = 0; i < whole; i += 2 * LANES) {
+      int i = 0;
+      while (i != whole) {
         FloatVector even = FloatVector.fromArray(FLOATS, row, i);
         FloatVector odd = FloatVector.fromArray(FLOATS, row, i + LANES);
         IntVector pairs = Native.pairs(first + 2L * i);
@@ -149,12 +153,13 @@ public final class RowLoops {
         pairs = Native.pairs(fourth + 2L * i);
         d = even.fma(Native.even(pairs), d);
         oddD = odd.fma(Native.odd(pairs), oddD);
+        i += 2 * LANES;
       }
       float sumA = a.add(oddA).reduceLanes(VectorOperators.ADD);
       float sumB = b.add(oddB).reduceLanes(VectorOperators.ADD);
       float sumC = c.add(oddC).reduceLanes(VectorOperators.ADD);
       float sumD = d.add(oddD).reduceLanes(VectorOperators.ADD);
-      for (int i = whole; i < row.length; i++) {
+      for (; i < row.length; i++) {
         sumA += row[i] * Native.getNarrow(first + 2L * i);
         sumB += row[i] * Native.getNarrow(second + 2L * i);
         sumC += row[i] * Native.getNarrow(third + 2L * i);

@@ -15,6 +15,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.interpret.Interpreter;
 import dev.weft.core.op.CachedAttention;
 import dev.weft.core.op.DynamicUpdateSlice;
+import dev.weft.core.op.Gelu;
 import dev.weft.core.op.Tensor;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
@@ -58,7 +59,8 @@ final class LoopRoutesTest {
     Tensor allValues = Tensor.one(write, values, qkv.at(2).at(0), place);
     var attention = new CachedAttention(1 / Math.sqrt(size));
     Tensor made = Tensor.one(attention, qkv.at(0).at(0), allKeys, allValues, place);
-    Tensor joined = made.reshape(1, heads, 1, size).rearrange("b h s d -> b s (h d)");
+    Tensor joined =
+        made.gelu(Gelu.Form.TANH).reshape(1, heads, 1, size).rearrange("b h s d -> b s (h d)");
     builder.output(joined.reshape(1, hidden).matmul(out.transposed()).value());
     builder.output(allKeys.value(), keys.value());
     builder.output(allValues.value(), values.value());
@@ -150,6 +152,7 @@ final class LoopRoutesTest {
     boolean loops = dtype != DataType.F64;
     assertEquals(loops ? 2 : 0, count(kernels, "row product"));
     assertEquals(loops ? 1 : 0, count(kernels, "cached attention"));
+    assertEquals(loops ? 1 : 0, count(kernels, "gelu of a row"));
     assertEquals(loops ? 0 : 4, count(kernels, "mm"));
   }
 

@@ -43,8 +43,12 @@ class LoopsTest {
     }
 
     Numbers random(SplittableRandom random, long count) {
+      return random(random, count, 1);
+    }
+
+    Numbers random(SplittableRandom random, long count, double size) {
       for (long i = 0; i < count; i++) {
-        float value = (float) random.nextDouble(-1, 1);
+        float value = (float) (size * random.nextDouble(-1, 1));
         if (dtype == DataType.F32) {
           from(i).set(ValueLayout.JAVA_FLOAT_UNALIGNED, 0, value);
         } else {
@@ -168,6 +172,29 @@ class LoopsTest {
         assertEquals(sum, y.get(i), error * (1 + (narrow ? 0 : scale)));
       }
       y.checkEnds(size);
+    }
+  }
+
+  @Property(tries = 200)
+  void geluOfARow(
+      @ForAll boolean narrow,
+      @ForAll @IntRange(min = 0, max = 150) int count,
+      @ForAll @IntRange(min = 0, max = 15) int shift,
+      @ForAll @IntRange(min = 0, max = 20) int size,
+      @ForAll long seed) {
+    DataType dtype = narrow ? DataType.BF16 : DataType.F32;
+    try (Arena arena = Arena.ofConfined()) {
+      var random = new SplittableRandom(seed);
+      Numbers x = new Numbers(arena, dtype, count, shift).random(random, count, size);
+      Numbers y = new Numbers(arena, dtype, count, 3);
+      Elementary.gelu(dtype, x.address, y.address, count);
+      for (int i = 0; i < count; i++) {
+        double v = x.get(i);
+        double inner = Math.sqrt(2 / Math.PI) * (v + 0.044715 * v * v * v);
+        double expected = 0.5 * v * (1 + Math.tanh(inner));
+        assertEquals(expected, y.get(i), tolerance(dtype, 2 * Math.abs(expected)));
+      }
+      y.checkEnds(count);
     }
   }
 
