@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** Rewrites the nodes of one graph, or of the body of one repeat, in order. */
 final class BodyPartitioner {
@@ -41,6 +42,7 @@ final class BodyPartitioner {
   private final Map<Value, Origin> origins = new HashMap<>();
   private final Map<Made, Value> made = new HashMap<>();
   private final Map<Value, List<Node>> readers = new HashMap<>();
+  private @Nullable KeptParts parts;
 
   /** What repeats a smaller tensor: cheaper made again elsewhere than moved there. */
   private final Map<Value, Node> broadcasts = new HashMap<>();
@@ -73,19 +75,33 @@ final class BodyPartitioner {
     return versions.of(value);
   }
 
+  boolean isMade(Value value) {
+    return versions.has(value);
+  }
+
   /** Whether a node to come, or a result, reads the value. */
   boolean isUsed(Value value) {
     return uses.getOrDefault(value, 0) > 0;
   }
 
-  /** Takes note of who reads what. */
-  void count(Graph graph) {
+  /** Which sums may stay parts. */
+  KeptParts parts() {
+    return Objects.requireNonNull(parts);
+  }
+
+  /**
+   * Takes note of who reads what.
+   *
+   * @param results which outputs may be parts of sums
+   */
+  void count(Graph graph, KeptParts.Results results) {
     for (Node node : graph.nodes()) {
       node.inputs().stream().distinct().forEach(v -> uses.merge(v, 1, Integer::sum));
       node.outputs().forEach(v -> origins.put(v, node.origin()));
     }
     graph.outputValues().forEach(v -> uses.merge(v, 1, Integer::sum));
     readers.putAll(graph.consumers());
+    parts = new KeptParts(this, graph, results);
   }
 
   /** The origin of the node that makes a value; for an input one that says only its name. */
@@ -193,30 +209,30 @@ final class BodyPartitioner {
   }
 
   /** Whether some reader of a sum that is partial over an axis can do nothing with parts. */
-  private boolean isReducedAnyway(Value value, String axis) {
+  boolean isReducedAnyway(Value value, String axis) {
     for (Node reader : readers.getOrDefault(value, List.of())) {
-      int input = reader.inputs().indexOf(value);
       if (reader.op() instanceof Repeat || reader.op() instanceof Shard) {
         continue;
       }
-      List<List<Integer>> groups = reader.op().linear(reader.inputTypes());
-      boolean takesParts =
-          groups.stream()
-              .filter(group -> group.contains(input))
-              .anyMatch(
-                  group -> {
-                    for (int i = 0; i < reader.inputs().size(); i++) {
-                      if (i != input && spec(reader.input(i)).axes().contains(axis)) {
-                        return false;
-                      }
-                    }
-                    return true;
-                  });
-      if (!takesParts) {
+      if (!takesParts(reader, value, axis)) {
         return true;
       }
     }
     return false;
+  }
+
+  /** Whether a node can work on parts over an axis of what it reads. */
+  boolean takesParts(Node reader, Value value, String axis) {
+    int input = reader.inputs().indexOf(value);
+    if (reader.op().linear(reader.inputTypes()).stream().noneMatch(g -> g.contains(input))) {
+      return false;
+    }
+    for (int i = 0; i < reader.inputs().size(); i++) {
+      if (i != input && spec(reader.input(i)).axes().contains(axis)) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** The local tensor that stands for a value in a layout, moved there where it was not yet. */

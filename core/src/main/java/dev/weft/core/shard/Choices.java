@@ -257,14 +257,11 @@ final class Choices {
     double now = cost;
     int matches = 0;
     for (int i = 0; i < outputs.size(); i++) {
-      if (outputs.get(i).equals(wanted.get(i))) {
+      Layout goal = body.parts().goal(node, outputs.get(i), wanted.get(i));
+      if (outputs.get(i).equals(goal)) {
         matches++;
       } else if (body.isUsed(node.output(i))) {
-        cost +=
-            partitioner
-                .resharding()
-                .chain(node.output(i).type(), outputs.get(i), wanted.get(i))
-                .cost();
+        cost += partitioner.resharding().chain(node.output(i).type(), outputs.get(i), goal).cost();
       }
     }
     return Optional.of(

@@ -165,7 +165,7 @@ public final class Partitioner {
       layouts.add(layout);
     }
     var body = new BodyPartitioner(this, specs, builder, versions);
-    body.count(graph);
+    body.count(graph, (i, axis) -> maybeParts(graph, layouts, given, i, axis));
     graph.nodes().forEach(body::node);
     var results = new ArrayList<Layout>();
     for (int i = 0; i < graph.outputs().size(); i++) {
@@ -191,6 +191,24 @@ public final class Partitioner {
     }
     Graph lean = DeadCode.eliminate(CommonSubexpressions.eliminate(builder.build()));
     return new Piece(lean, layouts, results);
+  }
+
+  /**
+   * Whether an output may be parts of a sum: it lies as parts, or nothing is said of how it lies.
+   *
+   * @param inputs how inputs lie
+   */
+  private boolean maybeParts(
+      Graph graph, List<Layout> inputs, Given given, int output, String axis) {
+    @Nullable Layout layout = given.outputs().get(output);
+    @Nullable Value donor = graph.outputs().get(output).donated();
+    if (layout == null && donor != null) {
+      layout = inputs.get(graph.inputValues().indexOf(donor));
+    }
+    // What an op is made of is used outside, nobody knows how.
+    return layout == null
+        ? given.loose().contains(output) && !within
+        : layout.partial().containsKey(axis);
   }
 
   /**

@@ -143,7 +143,7 @@ final class RepeatPartitioner {
       versions.add(input.value(), layout, local);
     }
     var body = new BodyPartitioner(partitioner, outer.specs(), builder, versions);
-    body.count(whole);
+    body.count(whole, (i, axis) -> maybeParts(arguments, i, axis));
     whole.nodes().forEach(body::node);
     var made = new ArrayList<Layout>();
     var results = new ArrayList<Layout>();
@@ -159,6 +159,13 @@ final class RepeatPartitioner {
     }
     Graph graph = DeadCode.eliminate(CommonSubexpressions.eliminate(builder.build()));
     return new Body(graph, arguments, made, results, partitioner.price(graph));
+  }
+
+  /** What is carried stays as it is; what is stacked may be parts where what is made of it may. */
+  private boolean maybeParts(List<Layout> arguments, int result, String axis) {
+    return result < repeat.carried()
+        ? arguments.get(result).partial().containsKey(axis)
+        : outer.parts().stays(node.output(result), axis);
   }
 
   private void place(Body body) {

@@ -25,6 +25,10 @@ final class Versions {
     }
   }
 
+  boolean has(Value value) {
+    return known.containsKey(value);
+  }
+
   List<Version> of(Value value) {
     List<Version> versions = known.get(value);
     if (versions == null) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.weft.core.cluster.Mesh;
 import dev.weft.core.collective.Collective.Kind;
+import dev.weft.core.collective.Reducing;
 import dev.weft.core.graph.DataType;
 import dev.weft.core.graph.Role;
 import dev.weft.core.shard.CollectiveUse;
@@ -49,7 +50,11 @@ class CollectiveCountsTest {
     }
 
     StepGraphs graphs(TokenModel model) {
-      return StepGraphs.of(model, config, batch, DataType.F32, ADAMW, 1);
+      return graphs(model, DataType.F32);
+    }
+
+    StepGraphs graphs(TokenModel model, DataType dtype) {
+      return StepGraphs.of(model, config, batch, dtype, ADAMW, 1);
     }
   }
 
@@ -163,6 +168,56 @@ class CollectiveCountsTest {
       }
     }
     assertTrue(vectors <= layers, uses::toString);
+  }
+
+  /**
+   * Gradients that are computed in a narrow type are widened as parts: accumulators are reduced
+   * once for all micro-batches, as those of wide gradients are.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    "gpt,TINY,data=4,0",
+    "gpt,SMALL,data=4,0",
+    "gpt,SMALL,data=4,1",
+    "moe,SMALL,data=4,0",
+    "moe,SMALL,expert=4,0",
+    "moe,TINY,'data=2,expert=2',1"
+  })
+  void narrowGradientsAreReducedAsOftenAsWideOnes(String model, Size size, String mesh, int zero) {
+    for (int microBatches : List.of(2, 4)) {
+      Map<DataType, List<String>> reduced = new HashMap<>();
+      for (DataType dtype : List.of(DataType.F32, DataType.BF16, DataType.F16)) {
+        StepGraphs graphs = size.graphs(model.equals("gpt") ? new Gpt() : new Moe(), dtype);
+        ShardedStep step = ShardedStep.of(graphs, Mesh.parse(mesh), zero, microBatches);
+        reduced.put(
+            dtype,
+            step.explanation().collectives().stream()
+                .filter(use -> use.role() == Role.WEIGHT_GRADIENT && use.local().rank() > 0)
+                .filter(use -> use.op() instanceof Reducing)
+                .map(use -> use.count() + " " + use.op() + " " + use.local())
+                .sorted()
+                .toList());
+      }
+      List<String> wide = reduced.get(DataType.F32);
+      assertTrue(!wide.isEmpty());
+      assertEquals(wide, reduced.get(DataType.BF16));
+      assertEquals(wide, reduced.get(DataType.F16));
+    }
+  }
+
+  /** Of one micro-batch nothing adds up: half the bytes do. */
+  @Test
+  void narrowGradientsOfOneMicroBatchAreReducedNarrow() {
+    StepGraphs graphs = Size.SMALL.graphs(new Gpt(), DataType.BF16);
+    long matrices = 0;
+    for (CollectiveUse use :
+        ShardedStep.of(graphs, Mesh.parse("data=4"), 0, 1).explanation().collectives()) {
+      if (use.role() == Role.WEIGHT_GRADIENT && use.count() > 1) {
+        assertEquals(DataType.BF16, use.local().dtype(), use::toString);
+        matrices += use.local().rank() == 2 ? 1 : 0;
+      }
+    }
+    assertEquals(4, matrices);
   }
 
   /** The program of a device grows neither with the devices nor with the layers. */

@@ -42,8 +42,8 @@ final class ComparedStep {
 
   /** A model to try. */
   record Example(StepGraphs.Model model, Map<String, TensorType> data) {
-    StepGraphs graphs(double clip) {
-      return StepGraphs.forOneDevice(model, data, DataType.F64, SGD, clip);
+    StepGraphs graphs(DataType dtype, double clip) {
+      return StepGraphs.forOneDevice(model, data, dtype, SGD, clip);
     }
   }
 
@@ -113,14 +113,23 @@ final class ComparedStep {
 
   /** Runs a step with a clipped gradient, then compares all that it leaves behind. */
   static PipelineStep check(String name, int rows, PipelinePlan plan) {
+    return check(name, rows, DataType.F64, 1e-10, plan);
+  }
+
+  /**
+   * The same with products in some type.
+   *
+   * @param tolerance beside 1, and beside the largest element of a tensor
+   */
+  static PipelineStep check(
+      String name, int rows, DataType dtype, double tolerance, PipelinePlan plan) {
     Example example = example(name, rows);
     double clip = 0.05;
     OneDevice expected =
         EXPECTED.computeIfAbsent(
-            name + " " + rows + " " + plan.microBatches(),
-            _ -> OneDevice.run(example.graphs(clip), example.data(), plan.microBatches()));
-    PipelineStep step =
-        PipelineStep.of(example.model(), example.data(), DataType.F64, SGD, clip, plan);
+            name + " " + rows + " " + dtype + " " + plan.microBatches(),
+            _ -> OneDevice.run(example.graphs(dtype, clip), example.data(), plan.microBatches()));
+    PipelineStep step = PipelineStep.of(example.model(), example.data(), dtype, SGD, clip, plan);
     var interpreter = new ProgramInterpreter();
     for (int stage = 0; stage < plan.stages(); stage++) {
       StageProgram train = step.train().stages().get(stage);
@@ -144,8 +153,13 @@ final class ComparedStep {
             Set.of(step.loss(), step.weight()));
     double weight = 0;
     for (int m = 0; m < plan.microBatches(); m++) {
-      close(expected.losses().get(m), at(watched, step.loss()).get(m).asDouble(0), "loss");
-      close(expected.weights().get(m), at(watched, step.weight()).get(m).asDouble(0), "weight");
+      close(
+          expected.losses().get(m), at(watched, step.loss()).get(m).asDouble(0), "loss", tolerance);
+      close(
+          expected.weights().get(m),
+          at(watched, step.weight()).get(m).asDouble(0),
+          "weight",
+          tolerance);
       weight += expected.weights().get(m);
     }
     var facts = new LinkedHashMap<String, Literal>();
@@ -155,10 +169,11 @@ final class ComparedStep {
     facts.put(StepGraphs.MICRO_BATCHES, OneDevice.number(plan.microBatches()));
     ProgramInterpreter.Source source = (buffer, _) -> Optional.ofNullable(facts.get(buffer.name()));
     var norm = interpreter.run(step.norm(), source, random, Set.of(PipelineStep.NORM));
-    close(expected.norm(), at(norm, PipelineStep.NORM).get(Step.ONCE).asDouble(0), "norm");
-    compare(step, step.norm(), interpreter, ".sum", expected.gradients());
+    close(
+        expected.norm(), at(norm, PipelineStep.NORM).get(Step.ONCE).asDouble(0), "norm", tolerance);
+    compare(step, step.norm(), interpreter, ".sum", expected.gradients(), tolerance);
     interpreter.run(step.update(), source, random, Set.of());
-    compare(step, step.update(), interpreter, "", expected.parameters());
+    compare(step, step.update(), interpreter, "", expected.parameters(), tolerance);
     return step;
   }
 
@@ -168,7 +183,8 @@ final class ComparedStep {
       Program program,
       ProgramInterpreter interpreter,
       String ending,
-      Map<String, Literal> expected) {
+      Map<String, Literal> expected,
+      double tolerance) {
     for (int stage = 0; stage < program.stages().size(); stage++) {
       StageProgram own = program.stages().get(stage);
       for (Parameter parameter : step.stageParameters().get(stage)) {
@@ -186,12 +202,12 @@ final class ComparedStep {
         double[] found = interpreter.get(own, name).doubles();
         double largest = Arrays.stream(whole).map(Math::abs).max().orElse(0);
         assertArrayEquals(
-            Arrays.copyOfRange(whole, first, first + size), found, 1e-10 * (1 + largest), name);
+            Arrays.copyOfRange(whole, first, first + size), found, tolerance * (1 + largest), name);
       }
     }
   }
 
-  private static void close(double expected, double found, String what) {
-    assertEquals(expected, found, 1e-10 * (1 + Math.abs(expected)), what);
+  private static void close(double expected, double found, String what, double tolerance) {
+    assertEquals(expected, found, tolerance * (1 + Math.abs(expected)), what);
   }
 }

@@ -74,6 +74,25 @@ class PipelineStepTest {
         model, BATCH, ComparedStep.plan(stages, mesh, zero, microBatches, schedule, recompute));
   }
 
+  /** Narrow gradients that are widened and added up as parts come to what one device adds up. */
+  @ParameterizedTest
+  @CsvSource({
+    "1, data=2, 0, 3, none",
+    "1, data=2, 1, 2, none",
+    "2, data=2, 0, 3, full",
+    "2, data=2, 1, 2, none",
+    "2, data=2, 2, 2, none"
+  })
+  void equalsOneDeviceInNarrowProducts(
+      int stages, String mesh, int zero, int microBatches, String recompute) {
+    ComparedStep.check(
+        "gpt",
+        BATCH,
+        DataType.BF16,
+        0.01,
+        ComparedStep.plan(stages, mesh, zero, microBatches, "1f1b", recompute));
+  }
+
   static Stream<Arguments> all() {
     var all = new ArrayList<Arguments>();
     for (int stages : List.of(1, 2, 4)) {
