@@ -151,14 +151,22 @@ final class ProfiledOps {
                           input(b, "layer", DataType.I64),
                           input(b, "row", DataType.I64)))));
 
-  /** What a linear layer takes: its result, and the gradients of its input and of its weight. */
+  /**
+   * What a linear layer takes: its result, and the gradients of its input and of its weight. None
+   * shares an operand with another: in a model much passes through the caches between them.
+   */
   private static List<Tensor> products(Builder builder, DataType dtype, long size) {
+    List<Integer> swapped = List.of(1, 0);
     Tensor x = input(builder, "x", dtype, size, size);
     Tensor w = input(builder, "w", dtype, size, 4 * size);
     Tensor gradient = input(builder, "g", dtype, size, 4 * size);
-    List<Integer> swapped = List.of(1, 0);
+    Tensor weight = input(builder, "v", dtype, size, 4 * size);
+    Tensor taken = input(builder, "t", dtype, size, size);
+    Tensor slope = input(builder, "s", dtype, size, 4 * size);
     return List.of(
-        x.matmul(w), gradient.matmul(w.transpose(swapped)), x.transpose(swapped).matmul(gradient));
+        x.matmul(w),
+        gradient.matmul(weight.transpose(swapped)),
+        taken.transpose(swapped).matmul(slope));
   }
 
   /** Calls that do next to nothing, one after the other. */
