@@ -33,6 +33,10 @@ public final class OpCosts {
   private final Map<Value, Value> roots = new HashMap<>();
   private final Map<Value, Integer> reads = new HashMap<>();
   private final Map<Value, Node> makers = new HashMap<>();
+
+  /** The last node that reads a value or a view of it; absent where it is kept beyond all. */
+  private final Map<Value, Node> last = new HashMap<>();
+
   private final Map<Node, Double> seconds = new IdentityHashMap<>();
 
   private OpCosts(DeviceProfile device) {
@@ -48,8 +52,18 @@ public final class OpCosts {
     for (Node node : graph.nodes()) {
       node.inputs().forEach(value -> costs.reads.merge(value, 1, Integer::sum));
       node.outputs().forEach(value -> costs.makers.put(value, node));
+      costs.isView(node);
+      node.inputs().forEach(value -> costs.last.put(costs.root(value), node));
     }
-    graph.outputValues().forEach(value -> costs.reads.merge(value, 1, Integer::sum));
+    for (Graph.Input input : graph.inputs()) {
+      if (input.kind() == Graph.Kind.PARAMETER || input.kind() == Graph.Kind.DATA) {
+        costs.last.remove(input.value());
+      }
+    }
+    for (Value value : graph.outputValues()) {
+      costs.reads.merge(value, 1, Integer::sum);
+      costs.last.remove(costs.root(value));
+    }
     for (Node node : graph.nodes()) {
       if (!(node.op() instanceof Repeat) && !(node.op() instanceof Collective)) {
         costs.seconds.put(node, costs.seconds(node));
@@ -81,7 +95,7 @@ public final class OpCosts {
     double time = 0;
     for (Graph.Output output : graph.outputs()) {
       Value value = output.value();
-      Value root = costs.roots.getOrDefault(value, value);
+      Value root = costs.root(value);
       if (constant.contains(root) || inputs.contains(root) && !value.equals(output.donated())) {
         long read = constant.contains(root) ? 0 : root.type().bytes();
         time +=
@@ -101,7 +115,7 @@ public final class OpCosts {
         node.inputs().isEmpty() ? node.output(0).dtype().text() : node.input(0).dtype().text();
     Optional<Value> added = added(node);
     if (added.isPresent()) {
-      return device.streaming(kind, dtype, added.get().type().bytes()) - device.callSeconds();
+      return device.streaming(kind, dtype, addedBytes(node, added.get())) - device.callSeconds();
     }
     return ARITHMETIC.contains(kind)
         ? Math.max(
@@ -125,6 +139,23 @@ public final class OpCosts {
       }
     }
     return Optional.empty();
+  }
+
+  /**
+   * What is read and written for a product to be added to something: a product onto it reads it;
+   * where it is needed afterwards, or is smaller, it is copied first.
+   */
+  private long addedBytes(Node sum, Value added) {
+    long bytes = sum.output(0).type().bytes();
+    Value root = root(added);
+    return sum.equals(last.get(root)) && root.type().bytes() == bytes
+        ? bytes
+        : 2 * bytes + Math.min(bytes, root.type().bytes());
+  }
+
+  /** The value whose memory a view lies in. */
+  private Value root(Value value) {
+    return roots.getOrDefault(value, value);
   }
 
   /** Whether an op's result lies in its operand, as that lies; remembers how. */

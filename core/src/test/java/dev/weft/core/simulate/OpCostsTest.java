@@ -54,11 +54,30 @@ final class OpCostsTest {
         CALL + 2 * 24 * 4 / 50.0, total(input("x", 4, 6).transpose(List.of(1, 0)).reshape(24)));
   }
 
+  /** What is kept is copied, and the product made onto the copy. */
   @Test
-  void aSumThatOnlyReadsAProductReadsItsOtherOperand() {
+  void aSumThatOnlyReadsAProductCopiesItsOtherOperand() {
     Tensor product = input("x", 4, 5).matmul(input("w", 5, 6));
     double made = CALL + 2 * 4 * 5 * 6 / 10.0;
-    assertEquals(made + 24 * 4 / 100.0, total(product.plus(input("y", 4, 6))));
+    assertEquals(made + 3 * 24 * 4 / 100.0, total(product.plus(input("y", 4, 6))), 1e-12);
+  }
+
+  @Test
+  void aProductIsMadeOntoWhatNothingElseReads() {
+    Tensor product = input("x", 4, 5).matmul(input("w", 5, 6));
+    Tensor sum =
+        new Tensor(
+            builder, builder.input("s", TensorType.of(DataType.F32, 4, 6), Graph.Kind.ACCUMULATOR));
+    double made = CALL + 2 * 4 * 5 * 6 / 10.0;
+    assertEquals(made + 24 * 4 / 100.0, total(product.plus(sum)), 1e-12);
+  }
+
+  @Test
+  void aBiasIsWrittenToEveryRowFirst() {
+    Tensor product = input("x", 4, 5).matmul(input("w", 5, 6));
+    Tensor bias = input("b", 6).broadcast(product.shape(), List.of(1));
+    double made = CALL + 2 * 4 * 5 * 6 / 10.0;
+    assertEquals(made + (2 * 24 + 6) * 4 / 100.0, total(product.plus(bias)), 1e-12);
   }
 
   @Test
