@@ -20,11 +20,13 @@ public final class Rounding {
   }
 
   private static float bfloat16(float x) {
-    if (Float.isNaN(x)) {
-      return x;
-    }
-    int bits = Float.floatToRawIntBits(x);
-    int rounded = bits + 0x7fff + ((bits >>> 16) & 1);
-    return Float.intBitsToFloat(rounded & 0xffff0000);
+    return Float.isNaN(x) ? x : Float.intBitsToFloat(bfloat16Bits(x) << 16);
+  }
+
+  /** The bits of the nearest bf16. */
+  public static short bfloat16Bits(float x) {
+    // A NaN has one bit pattern here, whose lower half is zero.
+    int bits = Float.floatToIntBits(x);
+    return (short) ((bits + 0x7fff + (bits >>> 16 & 1)) >>> 16);
   }
 }

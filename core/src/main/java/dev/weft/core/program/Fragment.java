@@ -19,4 +19,9 @@ public record Fragment(
     inputs = List.copyOf(inputs);
     outputs = List.copyOf(outputs);
   }
+
+  /** The same buffers for another graph. */
+  public Fragment with(Graph other) {
+    return new Fragment(name, work, chunk, other, inputs, outputs);
+  }
 }

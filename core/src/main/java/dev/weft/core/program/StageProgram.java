@@ -1,10 +1,12 @@
 package dev.weft.core.program;
 
 import dev.weft.core.cluster.Mesh;
+import dev.weft.core.graph.Graph;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 
 /**
  * What the devices of one stage hold and do, all alike.
@@ -24,6 +26,12 @@ public record StageProgram(
     buffers = List.copyOf(buffers);
     fragments = List.copyOf(fragments);
     steps = List.copyOf(steps);
+  }
+
+  StageProgram map(UnaryOperator<Graph> pass) {
+    List<Fragment> mapped =
+        fragments.stream().map(fragment -> fragment.with(pass.apply(fragment.graph()))).toList();
+    return new StageProgram(stage, mesh, pools, buffers, mapped, steps);
   }
 
   /**

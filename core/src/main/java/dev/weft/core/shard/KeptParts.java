@@ -14,7 +14,6 @@ import dev.weft.core.op.Shard;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,14 +33,14 @@ final class KeptParts {
   private final Results results;
   private final List<Value> outputs;
   private final Map<Value, List<Node>> readers;
-  private final Map<Value, Node> producers = new HashMap<>();
+  private final Map<Value, Node> producers;
 
   KeptParts(BodyPartitioner body, Graph graph, Results results) {
     this.body = body;
     this.results = results;
     this.outputs = graph.outputValues();
     this.readers = graph.consumers();
-    this.producers.putAll(graph.producers());
+    this.producers = graph.producers();
   }
 
   /**
@@ -133,7 +132,7 @@ final class KeptParts {
     }
     @Nullable Node producer = producers.get(value);
     return producer != null
-        && switch (Objects.requireNonNull(producer).op()) {
+        && switch (producer.op()) {
           case Shard _, ScatterAdd _ -> isParts(producer.input(0), axis);
           case Add _ -> producer.inputs().stream().anyMatch(v -> isParts(v, axis));
           default -> false;

@@ -74,7 +74,9 @@ public final class OpCosts {
 
   /** The time of an op by itself, its operands lying dense. */
   static double seconds(Node node, DeviceProfile device) {
-    return new OpCosts(device).seconds(node);
+    var costs = new OpCosts(device);
+    costs.isView(node);
+    return costs.seconds(node);
   }
 
   /**
@@ -107,7 +109,9 @@ public final class OpCosts {
   }
 
   private double seconds(Node node) {
-    if (node.op() instanceof Constant || node.outputs().isEmpty() || isView(node)) {
+    if (node.op() instanceof Constant
+        || node.outputs().isEmpty()
+        || views.containsKey(node.output(0))) {
       return 0;
     }
     String kind = kind(node);

@@ -1,6 +1,7 @@
 package dev.weft.engine.program;
 
 import dev.weft.core.graph.DataType;
+import dev.weft.core.op.Rounding;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.function.Function;
@@ -51,9 +52,7 @@ final class SmallRow {
       return;
     }
     for (int i = 0; i < values.length; i++) {
-      // A NaN has one bit pattern here, whose lower half is zero.
-      int bits = Float.floatToIntBits(values[i]);
-      narrow[i] = (short) ((bits + 0x7fff + (bits >>> 16 & 1)) >>> 16);
+      narrow[i] = Rounding.bfloat16Bits(values[i]);
     }
     MemorySegment.copy(narrow, 0, memory, ValueLayout.JAVA_SHORT, 0, narrow.length);
   }

@@ -55,9 +55,8 @@ public final class Elementary {
   }
 
   // Of e to the power of x = n log 2 + r, |r| at most log 2 / 2: log 2 in two parts, of which n
-  // times
-  // the first is exact, and the series of e to the power of r, good to a rounding (Cody and Waite,
-  // Software Manual for the Elementary Functions, chapter 6).
+  // times the first is exact, and the series of e to the power of r, good to a rounding (Cody and
+  // Waite, Software Manual for the Elementary Functions, chapter 6).
   private static final float PER_LOG_2 = 1.44269504f;
   private static final float LOG_2_HIGH = 0.693359375f;
   private static final float LOG_2_LOW = -2.12194440e-4f;

@@ -1,5 +1,6 @@
 package dev.weft.engine.vector;
 
+import dev.weft.core.op.Rounding;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -68,8 +69,6 @@ final class Native {
 
   /** Rounds to the nearest, halves to even. */
   static void setNarrow(long address, float value) {
-    // A NaN has one bit pattern here, whose lower half is zero.
-    int bits = Float.floatToIntBits(value);
-    ALL.set(SHORT, address, (short) ((bits + 0x7fff + (bits >>> 16 & 1)) >>> 16));
+    ALL.set(SHORT, address, Rounding.bfloat16Bits(value));
   }
 }

@@ -12,11 +12,9 @@ import dev.weft.core.graph.Node;
 import dev.weft.core.graph.Op;
 import dev.weft.core.op.Expansion;
 import dev.weft.core.op.GraphTextException;
-import dev.weft.core.program.Fragment;
 import dev.weft.core.program.Program;
 import dev.weft.core.program.ProgramText;
 import dev.weft.core.program.Queue;
-import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Timeline;
 import dev.weft.runtime.storage.Disk;
 import java.io.IOException;
@@ -65,25 +63,12 @@ public record RunTrace(Program program, List<StepTrace> steps) {
 
   /** The program in ops that the text form knows. */
   private static Program inOwnOps(Program program) {
-    var stages = new ArrayList<StageProgram>();
-    for (StageProgram stage : program.stages()) {
-      var fragments = new ArrayList<Fragment>();
-      for (Fragment of : stage.fragments()) {
-        Graph graph = Expansion.expand(of.graph(), node -> !isKnown(node.op()));
-        requireKnown(graph);
-        fragments.add(
-            new Fragment(of.name(), of.work(), of.chunk(), graph, of.inputs(), of.outputs()));
-      }
-      stages.add(
-          new StageProgram(
-              stage.stage(),
-              stage.mesh(),
-              stage.pools(),
-              stage.buffers(),
-              fragments,
-              stage.steps()));
-    }
-    return new Program(program.name(), program.microBatches(), stages);
+    return program.map(
+        graph -> {
+          Graph own = Expansion.expand(graph, node -> !isKnown(node.op()));
+          requireKnown(own);
+          return own;
+        });
   }
 
   private static void requireKnown(Graph graph) {

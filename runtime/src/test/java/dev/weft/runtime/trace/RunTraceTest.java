@@ -24,7 +24,6 @@ import dev.weft.core.op.Composite;
 import dev.weft.core.op.Constant;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.program.Fragment;
-import dev.weft.core.program.Program;
 import dev.weft.core.program.ProgramText;
 import dev.weft.core.program.Queue;
 import dev.weft.core.program.StageProgram;
@@ -180,35 +179,19 @@ final class RunTraceTest {
 
   /** The pipeline's program where every fragment also applies an op to a number. */
   private static RunTrace with(Op op) {
-    Program program = simulation().program();
+    return new RunTrace(simulation().program().map(graph -> with(graph, op)), List.of(step(10, 2)));
+  }
+
+  private static Graph with(Graph graph, Op op) {
     TensorType number = TensorType.scalar(DataType.F32);
-    var stages = new ArrayList<StageProgram>();
-    for (StageProgram stage : program.stages()) {
-      var fragments = new ArrayList<Fragment>();
-      for (Fragment of : stage.fragments()) {
-        Graph graph = of.graph();
-        var origin = new Origin("y", Role.FORWARD, "");
-        var one = new Value("one.of.user", number);
-        var made = new Value("made.by.user", number);
-        var nodes = new ArrayList<>(graph.nodes());
-        Op constant = new Constant(Literal.scalar(DataType.F32, 1));
-        nodes.add(new Node(constant, List.of(), List.of(one), origin));
-        nodes.add(new Node(op, List.of(one), List.of(made), origin));
-        var other = new Graph(graph.name(), graph.inputs(), nodes, graph.outputs());
-        fragments.add(
-            new Fragment(of.name(), of.work(), of.chunk(), other, of.inputs(), of.outputs()));
-      }
-      stages.add(
-          new StageProgram(
-              stage.stage(),
-              stage.mesh(),
-              stage.pools(),
-              stage.buffers(),
-              fragments,
-              stage.steps()));
-    }
-    return new RunTrace(
-        new Program(program.name(), program.microBatches(), stages), List.of(step(10, 2)));
+    var origin = new Origin("y", Role.FORWARD, "");
+    var one = new Value("one.of.user", number);
+    var made = new Value("made.by.user", number);
+    var nodes = new ArrayList<>(graph.nodes());
+    Op constant = new Constant(Literal.scalar(DataType.F32, 1));
+    nodes.add(new Node(constant, List.of(), List.of(one), origin));
+    nodes.add(new Node(op, List.of(one), List.of(made), origin));
+    return new Graph(graph.name(), graph.inputs(), nodes, graph.outputs());
   }
 
   @Test
