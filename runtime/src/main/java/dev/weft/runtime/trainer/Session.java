@@ -285,6 +285,10 @@ public final class Session implements AutoCloseable {
     for (int part = 0; part < inputs.microBatches(); part++) {
       inputs.load(part, part, batches);
     }
+    return pipeline.inTurn(() -> loadedStep(number, learningRate));
+  }
+
+  private StepResult loadedStep(long number, double learningRate) {
     Pipeline.Watched seen = pipeline.run(train, inputs, Set.of(step.loss(), step.weight()));
     double sum = 0;
     double count = 0;

@@ -22,7 +22,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import java.util.concurrent.Future;
 import java.util.function.IntFunction;
 
@@ -179,21 +178,35 @@ public final class DeviceGroup implements AutoCloseable {
    */
   public <T> List<T> onAll(IntFunction<T> task) {
     transport.check();
+    if (devices.size() == 1 && devices.getFirst().thread().isCurrent()) {
+      return List.of(alone(task));
+    }
     var waiting = new ArrayList<Future<T>>();
     for (int number = 0; number < devices.size(); number++) {
       int device = number;
-      Callable<T> own =
-          () -> {
-            try {
-              return task.apply(device);
-            } catch (Throwable e) {
-              transport.failed(device, e);
-              throw e;
-            }
-          };
-      waiting.add(devices.get(number).thread().submit(own));
+      waiting.add(devices.get(number).thread().submit(() -> guarded(task, device)));
     }
     return Waiting.forAll(waiting, transport);
+  }
+
+  private <T> T guarded(IntFunction<T> task, int device) {
+    try {
+      return task.apply(device);
+    } catch (Throwable e) {
+      transport.failed(device, e);
+      throw e;
+    }
+  }
+
+  /** Does something on the only device, whose thread this is. */
+  private <T> T alone(IntFunction<T> task) {
+    try {
+      return guarded(task, 0);
+    } catch (Throwable e) {
+      // It says which device failed.
+      transport.check();
+      throw e;
+    }
   }
 
   /** Tells all devices of the group that something else has failed that they work with. */

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.function.ToLongFunction;
 
 /**
@@ -61,6 +62,17 @@ public final class Pipeline implements AutoCloseable {
       stages.add(new LoadedStage(stage, groups.get(number), memories.get(number)));
     }
     return new LoadedProgram(compiled.program(), stages);
+  }
+
+  /**
+   * Does something that runs programs one after the other. A device that is alone does it on its
+   * own thread, so that no other must be woken between them.
+   */
+  public <T> T inTurn(Supplier<T> programs) {
+    DeviceGroup first = groups.getFirst();
+    return groups.size() == 1 && first.size() == 1
+        ? first.device(0).thread().execute(programs::get)
+        : programs.get();
   }
 
   /**

@@ -22,7 +22,8 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * One run of a program. Every device computes on its own thread, every other queue of a stage has a
- * thread of its own; they wait for nothing but what their steps await.
+ * thread of its own; they wait for nothing but what their steps await. The caller feeds the first
+ * micro-batch.
  */
 final class ProgramRun {
   /** What a value was after the fragment that makes it, for a micro-batch. */
@@ -81,9 +82,17 @@ final class ProgramRun {
     for (int stage = 0; stage < stages; stage++) {
       int own = stage;
       for (Queue queue : Queue.values()) {
-        if (queue != Queue.COMPUTE && !program.stage(stage).steps(queue).isEmpty()) {
+        List<Integer> steps = program.stage(stage).steps(queue);
+        if (queue == Queue.FROM_HOST) {
+          // Nothing can begin before it has its first data: no thread need be woken for these.
+          int first = firstFed(stage, steps);
+          guarded(stage, steps.subList(0, first));
+          steps = steps.subList(first, steps.size());
+        }
+        if (queue != Queue.COMPUTE && !steps.isEmpty()) {
           String name = "weft-" + queue.text() + "-" + stage;
-          threads.add(Thread.ofVirtual().name(name).start(() -> guarded(own, queue)));
+          List<Integer> rest = steps;
+          threads.add(Thread.ofVirtual().name(name).start(() -> guarded(own, rest)));
         }
       }
       if (stage > 0) {
@@ -105,6 +114,19 @@ final class ProgramRun {
       throw e;
     }
     return new RunRecord(program.program(), times, collectives, begin);
+  }
+
+  /** How many steps at the head of a queue feed what stands once and the first micro-batch. */
+  private int firstFed(int stage, List<Integer> steps) {
+    List<Step> all = program.stage(stage).stage().steps();
+    int count = 0;
+    while (count < steps.size()
+        && all.get(steps.get(count)) instanceof Step.Feed feed
+        && feed.awaits().isEmpty()
+        && feed.microBatch() <= 0) {
+      count++;
+    }
+    return count;
   }
 
   private static void join(Thread thread) {
@@ -175,11 +197,11 @@ final class ProgramRun {
     return Literals.read(buffer.type(), buffer.segment()).asDouble(0);
   }
 
-  /** Runs one of the queues beside the compute queue. */
-  private void guarded(int stage, Queue queue) {
+  /** Runs steps of one of the queues beside the compute queue. */
+  private void guarded(int stage, List<Integer> steps) {
     try {
       LoadedStage loaded = program.stage(stage);
-      for (int number : loaded.steps(queue)) {
+      for (int number : steps) {
         Step step = loaded.stage().steps().get(number);
         events.await(stage, step.awaits());
         move(new Transfers.At(stage, number), step);
