@@ -51,17 +51,16 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
     Duration nodes =
         cluster.overlaps() && !Collective.in(fragment.graph()).isEmpty()
             ? Exposure.of(fragment.graph(), stage.mesh(), this, stage.stage() * stageDevices)
-            : graph(fragment.graph(), stage);
+            : graph(fragment.graph(), stage, seconds(fragment.graph()));
     return nodes.and(OpCosts.copies(fragment.graph(), cluster.device()));
   }
 
-  private Duration graph(Graph graph, StageProgram stage) {
+  private Duration graph(Graph graph, StageProgram stage, Map<Node, Double> seconds) {
     double time = 0;
     var sent = new ArrayList<Span>();
-    Map<Node, Double> seconds = seconds(graph);
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
-        Duration each = graph(repeat.body(), stage);
+        Duration each = graph(repeat.body(), stage, seconds);
         for (int round = 0; round < repeat.count(); round++) {
           for (Span span : each.collectives()) {
             sent.add(span.in(round, time));
@@ -69,6 +68,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
           time += each.time();
         }
       } else if (node.op() instanceof Collective collective) {
+        time += Objects.requireNonNull(seconds.get(node));
         double taken = collective(collective, node, stage.mesh(), stage.stage() * stageDevices);
         sent.add(new Span(name(node), time, time + taken));
         time += taken;
@@ -124,7 +124,7 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
     return OpCosts.seconds(node, cluster.device());
   }
 
-  /** The times of ops that one device computes by itself, see {@link OpCosts}. */
+  /** The times of ops that one device computes by itself, of rounds too, see {@link OpCosts}. */
   Map<Node, Double> seconds(Graph graph) {
     return OpCosts.seconds(graph, cluster.device());
   }

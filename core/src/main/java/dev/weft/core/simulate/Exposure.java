@@ -23,17 +23,24 @@ import java.util.Set;
  * stand as the engine orders them.
  */
 public final class Exposure {
-  /** A kernel or a collective of some round. */
-  private record Step(String name, double seconds) {}
+  /**
+   * A kernel or a collective of some round.
+   *
+   * @param own what the device computes
+   * @param sending what links are busy
+   */
+  private record Step(String name, double own, double sending) {}
 
   private final ClusterCosts costs;
   private final Mesh mesh;
   private final int base;
+  private final Map<Node, Double> own;
   private final List<Postponing.Call<Step>> calls = new ArrayList<>();
   private final Map<Step, Postponing.Call<Step>> callOf = new IdentityHashMap<>();
 
-  private Exposure(ClusterCosts costs, Mesh mesh, int base) {
+  private Exposure(ClusterCosts costs, Mesh mesh, int base, Map<Node, Double> own) {
     this.costs = costs;
+    this.own = own;
     this.mesh = mesh;
     this.base = base;
   }
@@ -45,8 +52,9 @@ public final class Exposure {
    * @param base the number of the mesh's first device in the cluster
    */
   public static CostModel.Duration of(Graph graph, Mesh mesh, ClusterCosts costs, int base) {
-    var exposure = new Exposure(costs, mesh, base);
-    exposure.unroll(Hoisting.apply(graph), "", new HashMap<>());
+    Graph hoisted = Hoisting.apply(graph);
+    var exposure = new Exposure(costs, mesh, base, costs.seconds(hoisted));
+    exposure.unroll(hoisted, "", new HashMap<>());
     return exposure.run();
   }
 
@@ -65,16 +73,14 @@ public final class Exposure {
       if (needed > computing) {
         waits.add(new CostModel.Span(step.name(), computing, needed));
       }
-      computing = needed;
+      computing = needed + step.own();
       if (call.collective()) {
         double begin = Math.max(sending, computing);
-        sending = begin + step.seconds();
+        sending = begin + step.sending();
         sent.add(new CostModel.Span(step.name(), begin, sending));
         for (Object written : call.writes()) {
           there.put(written, sending);
         }
-      } else {
-        computing += step.seconds();
       }
     }
     if (sending > computing) {
@@ -90,7 +96,6 @@ public final class Exposure {
    * @param makers for each value what calls make it: a view has its operands', a stack its parts'
    */
   private void unroll(Graph graph, String suffix, Map<Value, Set<Object>> makers) {
-    Map<Node, Double> own = costs.seconds(graph);
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
         rounds(node, repeat, suffix, makers);
@@ -99,15 +104,14 @@ public final class Exposure {
       Set<Object> reads = new LinkedHashSet<>();
       node.inputs().forEach(value -> reads.addAll(makers.getOrDefault(value, Set.of())));
       boolean collective = node.op() instanceof Collective;
-      double seconds =
-          node.op() instanceof Collective op
-              ? costs.collective(op, node, mesh, base)
-              : Objects.requireNonNull(own.get(node));
+      double sending =
+          node.op() instanceof Collective op ? costs.collective(op, node, mesh, base) : 0;
+      double seconds = Objects.requireNonNull(own.get(node));
       if (!collective && seconds == 0) {
         node.outputs().forEach(value -> makers.put(value, reads));
         continue;
       }
-      var step = new Step(ClusterCosts.name(node) + suffix, seconds);
+      var step = new Step(ClusterCosts.name(node) + suffix, seconds, sending);
       var made = new Object();
       boolean work =
           Postponing.isWork(

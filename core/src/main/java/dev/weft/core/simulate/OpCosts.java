@@ -37,39 +37,71 @@ public final class OpCosts {
   /** The last node that reads a value or a view of it; absent where it is kept beyond all. */
   private final Map<Value, Node> last = new HashMap<>();
 
-  private final Map<Node, Double> seconds = new IdentityHashMap<>();
-
   private OpCosts(DeviceProfile device) {
     this.device = device;
   }
 
   /**
-   * The time of each op of a graph but repeats and collectives, by the very node; rounds' bodies
-   * are graphs of their own.
+   * The time of each op of a graph and of its rounds, by the very node; repeats have none of their
+   * own. Of a collective it is what the device computes: operands that lie with gaps or turned are
+   * copied first.
    */
   public static Map<Node, Double> seconds(Graph graph, DeviceProfile device) {
-    var costs = new OpCosts(device);
-    for (Node node : graph.nodes()) {
-      node.inputs().forEach(value -> costs.reads.merge(value, 1, Integer::sum));
-      node.outputs().forEach(value -> costs.makers.put(value, node));
-      costs.isView(node);
-      node.inputs().forEach(value -> costs.last.put(costs.root(value), node));
-    }
+    Set<Value> free = new HashSet<>();
     for (Graph.Input input : graph.inputs()) {
-      if (input.kind() == Graph.Kind.PARAMETER || input.kind() == Graph.Kind.DATA) {
-        costs.last.remove(input.value());
+      if (input.kind() != Graph.Kind.PARAMETER && input.kind() != Graph.Kind.DATA) {
+        free.add(input.value());
+      }
+    }
+    Map<Node, Double> seconds = new IdentityHashMap<>();
+    new OpCosts(device).price(graph, free, seconds);
+    return seconds;
+  }
+
+  /**
+   * Prices all nodes.
+   *
+   * @param free inputs that may be written over
+   */
+  private void price(Graph graph, Set<Value> free, Map<Node, Double> seconds) {
+    for (Node node : graph.nodes()) {
+      node.inputs().forEach(value -> reads.merge(value, 1, Integer::sum));
+      node.outputs().forEach(value -> makers.put(value, node));
+      isView(node);
+      node.inputs().forEach(value -> last.put(root(value), node));
+    }
+    for (Value value : graph.inputValues()) {
+      if (!free.contains(value)) {
+        last.remove(value);
       }
     }
     for (Value value : graph.outputValues()) {
-      costs.reads.merge(value, 1, Integer::sum);
-      costs.last.remove(costs.root(value));
+      reads.merge(value, 1, Integer::sum);
+      last.remove(root(value));
     }
     for (Node node : graph.nodes()) {
-      if (!(node.op() instanceof Repeat) && !(node.op() instanceof Collective)) {
-        costs.seconds.put(node, costs.seconds(node));
+      if (node.op() instanceof Repeat repeat) {
+        new OpCosts(device).price(repeat.body(), free(node, repeat), seconds);
+      } else {
+        seconds.put(node, node.op() instanceof Collective ? laidDense(node) : seconds(node));
       }
     }
-    return costs.seconds;
+  }
+
+  /**
+   * The inputs of rounds that may be written over: what goes from round to round, and parts of
+   * stacks that nothing reads afterwards.
+   */
+  private Set<Value> free(Node node, Repeat repeat) {
+    List<Value> arguments = repeat.body().inputValues();
+    Set<Value> free = new HashSet<>();
+    for (int i = 0; i < node.inputs().size(); i++) {
+      if (i < repeat.carried()
+          || repeat.isStacked(i) && node.equals(last.get(root(node.input(i))))) {
+        free.add(arguments.get(i + 1));
+      }
+    }
+    return free;
   }
 
   /** The time of an op by itself, its operands lying dense. */
@@ -119,13 +151,27 @@ public final class OpCosts {
         node.inputs().isEmpty() ? node.output(0).dtype().text() : node.input(0).dtype().text();
     Optional<Value> added = added(node);
     if (added.isPresent()) {
-      return device.streaming(kind, dtype, addedBytes(node, added.get())) - device.callSeconds();
+      long bytes = addedBytes(node, added.get());
+      return bytes == 0 ? 0 : device.streaming(kind, dtype, bytes) - device.callSeconds();
     }
     return ARITHMETIC.contains(kind)
         ? Math.max(
             device.arithmetic(kind, dtype, work(node)),
             node.cost().bytes() / device.bytesPerSecond())
         : device.streaming(kind, dtype, work(node));
+  }
+
+  /** The time to copy those operands of a node that do not lie row by row. */
+  private double laidDense(Node node) {
+    double time = 0;
+    for (Value operand : node.inputs()) {
+      Strided lies = views.get(operand);
+      if (lies != null && !lies.isContiguous()) {
+        time +=
+            device.streaming("rearrangement", operand.dtype().text(), 2 * operand.type().bytes());
+      }
+    }
+    return time;
   }
 
   /** The other operand of a sum with a product that nothing else reads. */
@@ -136,24 +182,37 @@ public final class OpCosts {
     for (int operand = 1; operand >= 0; operand--) {
       Value product = node.input(operand);
       Node maker = makers.get(product);
-      if (maker != null
-          && reads.getOrDefault(product, 0) == 1
-          && maker.op().accumulate(DeviceKind.CPU, maker.inputTypes()).isPresent()) {
+      if (maker != null && reads.getOrDefault(product, 0) == 1 && adds(maker, product)) {
         return Optional.of(node.input(1 - operand));
       }
     }
     return Optional.empty();
   }
 
+  /** Whether what makes a value can add it to something; of a stack every round its part. */
+  private static boolean adds(Node maker, Value made) {
+    if (!(maker.op() instanceof Repeat repeat)) {
+      return maker.op().accumulate(DeviceKind.CPU, maker.inputTypes()).isPresent();
+    }
+    int result = maker.outputs().indexOf(made);
+    Value part = repeat.body().outputValues().get(result);
+    Node last = repeat.body().producers().get(part);
+    return result >= repeat.carried()
+        && last != null
+        && adds(last, part)
+        && repeat.body().consumers().getOrDefault(part, List.of()).isEmpty();
+  }
+
   /**
-   * What is read and written for a product to be added to something: a product onto it reads it;
-   * where it is needed afterwards, or is smaller, it is copied first.
+   * What is read and written for a product to be added to something: nothing where it is made onto
+   * it, as a processor reads the memory that a product is written to anyway, or reads it while it
+   * multiplies; where it is needed afterwards, or is smaller, it is copied first.
    */
   private long addedBytes(Node sum, Value added) {
     long bytes = sum.output(0).type().bytes();
     Value root = root(added);
     return sum.equals(last.get(root)) && root.type().bytes() == bytes
-        ? bytes
+        ? 0
         : 2 * bytes + Math.min(bytes, root.type().bytes());
   }
 

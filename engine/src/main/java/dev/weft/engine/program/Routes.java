@@ -223,7 +223,7 @@ public final class Routes {
     return wide < direct ? Route.WIDE : Route.DIRECT;
   }
 
-  /** The fastest of some runs on zeros; none but the first once it is slower than a limit. */
+  /** The fastest of some runs on noise; none but the first once it is slower than a limit. */
   private static long time(
       DeviceKind kind, int threads, Op op, List<TensorType> types, Route route, long limit) {
     var builder = new Builder("route");
@@ -236,6 +236,7 @@ public final class Routes {
       var bound = new HashMap<Value, DeviceBuffer>();
       inputs.forEach(input -> bound.put(input, device.allocate(input.name(), input.type())));
       try (Executable executable = device.load(builder.build(), bound)) {
+        bound.values().forEach(Noise::fill);
         long best = Long.MAX_VALUE;
         long total = 0;
         for (int run = 0; run < 2 || total < ENOUGH_NANOS; run++) {

@@ -5,6 +5,7 @@ import dev.weft.core.cluster.Pace;
 import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Noise;
 import dev.weft.runtime.worker.DeviceGroup;
 import dev.weft.runtime.worker.GroupProgram;
 import java.util.ArrayList;
@@ -128,7 +129,9 @@ record Passes(double[] means, Pace pace) {
     for (int device = 0; device < group.size(); device++) {
       Map<Value, DeviceBuffer> inputs = new HashMap<>();
       for (Value value : graph.inputValues()) {
-        inputs.put(value, allocate(group, device, value, buffers));
+        DeviceBuffer input = allocate(group, device, value, buffers);
+        Noise.fill(input);
+        inputs.put(value, input);
       }
       bound.add(inputs);
       Map<Integer, DeviceBuffer> outputs = new HashMap<>();

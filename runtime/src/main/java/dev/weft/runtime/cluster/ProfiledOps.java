@@ -15,13 +15,17 @@ import dev.weft.core.op.LayerNorm;
 import dev.weft.core.op.RandomBits;
 import dev.weft.core.op.Tensor;
 import dev.weft.core.simulate.OpCosts;
+import dev.weft.engine.program.Noise;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
+import java.util.stream.Stream;
 
 /** The ops that stand for all of their classes in a profile, each at several sizes. */
 final class ProfiledOps {
   private static final int ROW = 256;
+  private static final int CHAIN = 3;
 
   /** Tells only what takes time at all. */
   private static final DeviceProfile ANY =
@@ -68,68 +72,74 @@ final class ProfiledOps {
 
   static final List<Kind> ALL =
       List.of(
-          new Kind("matmul", true, List.of(24L, 64L, 160L, 384L), ProfiledOps::products),
+          new Kind("matmul", true, List.of(32L, 64L, 128L, 256L, 512L), ProfiledOps::products),
           new Kind(
               "attention",
               true,
               List.of(32L, 96L, 256L),
-              (b, t, n) ->
-                  List.of(
-                      Tensor.apply(
-                              new Attention(true, 0.125),
-                              List.of(
-                                  input(b, "q", t, 4, 4, n, 64),
-                                  input(b, "k", t, 4, 4, n, 64),
-                                  input(b, "v", t, 4, 4, n, 64)))
-                          .getFirst())),
+              (b, t, n) -> {
+                Tensor keys = input(b, "k", t, 4, 4, n, 64);
+                Tensor values = input(b, "v", t, 4, 4, n, 64);
+                return chain(
+                    input(b, "q", t, 4, 4, n, 64),
+                    q -> Tensor.apply(new Attention(true, 0.125), List.of(q, keys, values)));
+              }),
           new Kind(
               "convolution",
               true,
               List.of(8L, 24L, 64L),
-              (b, t, n) ->
-                  List.of(
-                      Tensor.one(
-                          Convolution.of(2, 1, 1),
-                          input(b, "x", t, 4, 16, n, n),
-                          input(b, "w", t, 16, 16, 3, 3)))),
+              (b, t, n) -> {
+                Tensor filter = input(b, "w", t, 16, 16, 3, 3);
+                return chain(
+                    input(b, "x", t, 4, 16, n, n),
+                    x -> List.of(Tensor.one(Convolution.of(2, 1, 1), x, filter)));
+              }),
           new Kind(
               DeviceProfile.OTHERS,
               false,
               List.of(1L << 12, 1L << 16, 1L << 20, 1L << 22),
-              (b, t, n) -> List.of(input(b, "x", t, n).times(input(b, "y", t, n)))),
+              (b, t, n) -> {
+                Tensor factor = input(b, "y", t, n);
+                return chain(input(b, "x", t, n), x -> List.of(x.times(factor)));
+              }),
           new Kind(
               "rearrangement",
               false,
               List.of(1L << 12, 1L << 16, 1L << 20),
               (b, t, n) ->
-                  List.of(
-                      input(b, "x", t, 2, 4, n / 512, 64)
-                          .transpose(List.of(0, 2, 1, 3))
-                          .reshape(n / 256, 256))),
+                  chain(
+                      input(b, "x", t, n / ROW, ROW),
+                      x ->
+                          List.of(
+                              x.reshape(2, 4, n / 512, 64)
+                                  .transpose(List.of(0, 2, 1, 3))
+                                  .reshape(n / ROW, ROW)))),
           new Kind(
               "reduction",
               false,
               List.of(1L << 12, 1L << 16, 1L << 20),
-              (b, t, n) -> List.of(input(b, "x", t, n / ROW, ROW).sum(List.of(0)))),
+              (b, t, n) -> {
+                Tensor x = input(b, "x", t, n);
+                return Stream.of(1, 2, 4)
+                    .map(rows -> x.reshape(n / ROW / rows, rows * ROW).sum(List.of(0)))
+                    .toList();
+              }),
           new Kind(
               "transcendental",
               false,
               List.of(1L << 12, 1L << 16, 1L << 20),
-              (b, t, n) -> List.of(input(b, "x", t, n).gelu(Gelu.Form.TANH))),
+              (b, t, n) -> chain(input(b, "x", t, n), x -> List.of(x.gelu(Gelu.Form.TANH)))),
           new Kind(
               "row-wise",
               false,
               List.of(1L << 12, 1L << 16, 1L << 20),
               (b, t, n) -> {
                 DataType wide = t == DataType.F64 ? t : DataType.F32;
-                return List.of(
-                    Tensor.apply(
-                            new LayerNorm(1e-5),
-                            List.of(
-                                input(b, "x", t, n / ROW, ROW),
-                                input(b, "s", wide, ROW),
-                                input(b, "h", wide, ROW)))
-                        .getFirst());
+                Tensor scale = input(b, "s", wide, ROW);
+                Tensor shift = input(b, "h", wide, ROW);
+                return chain(
+                    input(b, "x", t, n / ROW, ROW),
+                    x -> Tensor.apply(new LayerNorm(1e-5), List.of(x, scale, shift)));
               }),
           new Kind(
               "lookup",
@@ -137,7 +147,8 @@ final class ProfiledOps {
               List.of(1L << 4, 1L << 8, 1L << 12),
               (b, t, n) ->
                   List.of(
-                      input(b, "table", t, 256, 256).embedding(input(b, "ids", DataType.I64, n)))),
+                      input(b, "table", t, Noise.ROWS, 256)
+                          .embedding(input(b, "ids", DataType.I64, n)))),
           new Kind(
               "random",
               false,
@@ -152,21 +163,32 @@ final class ProfiledOps {
                           input(b, "row", DataType.I64)))));
 
   /**
-   * What a linear layer takes: its result, and the gradients of its input and of its weight. None
-   * shares an operand with another: in a model much passes through the caches between them.
+   * What a linear layer takes: its result, and the gradients of its input and of its weight. What
+   * one makes the next reads, from a cache where it holds it; weights and what was kept come from
+   * memory.
    */
   private static List<Tensor> products(Builder builder, DataType dtype, long size) {
     List<Integer> swapped = List.of(1, 0);
     Tensor x = input(builder, "x", dtype, size, size);
     Tensor w = input(builder, "w", dtype, size, 4 * size);
-    Tensor gradient = input(builder, "g", dtype, size, 4 * size);
     Tensor weight = input(builder, "v", dtype, size, 4 * size);
-    Tensor taken = input(builder, "t", dtype, size, size);
-    Tensor slope = input(builder, "s", dtype, size, 4 * size);
-    return List.of(
-        x.matmul(w),
-        gradient.matmul(weight.transpose(swapped)),
-        taken.transpose(swapped).matmul(slope));
+    Tensor kept = input(builder, "t", dtype, size, size);
+    Tensor made = x.matmul(w);
+    return List.of(made.matmul(weight.transpose(swapped)), kept.transpose(swapped).matmul(made));
+  }
+
+  /**
+   * An op on what it made before, again and again: as in a model, operands mostly come from a cache
+   * that holds them.
+   *
+   * @param op its first result goes on
+   */
+  private static List<Tensor> chain(Tensor first, Function<Tensor, List<Tensor>> op) {
+    Tensor x = first;
+    for (int i = 0; i < CHAIN; i++) {
+      x = op.apply(x).getFirst();
+    }
+    return List.of(x);
   }
 
   /** Calls that do next to nothing, one after the other. */

@@ -12,6 +12,7 @@ import dev.weft.core.op.Sum;
 import dev.weft.engine.device.Device;
 import dev.weft.engine.device.DeviceBuffer;
 import dev.weft.engine.program.Executable;
+import dev.weft.engine.program.Noise;
 import dev.weft.engine.program.Route;
 import dev.weft.engine.program.Routes;
 import java.io.IOException;
@@ -155,8 +156,7 @@ public final class Machine {
     builder.output(builder.add(new Sum(List.of(0)), List.of(x)).getFirst());
     try (Device device = Device.open(DeviceKind.CPU, threads, memory());
         DeviceBuffer buffer = device.allocate("x", type)) {
-      // Memory that was never written is one page of zeros, read from a cache.
-      buffer.segment().fill((byte) 1);
+      Noise.fill(buffer);
       try (Executable executable = device.load(builder.build(), Map.of(x, buffer))) {
         long best = Long.MAX_VALUE;
         for (int run = 0; run < RUNS; run++) {
@@ -180,6 +180,8 @@ public final class Machine {
       try (DeviceBuffer left = device.allocate("a", type);
           DeviceBuffer right = device.allocate("b", type);
           Executable executable = device.load(builder.build(), Map.of(a, left, b, right))) {
+        Noise.fill(left);
+        Noise.fill(right);
         double best = 0;
         for (int run = 0; run < RUNS; run++) {
           long start = System.nanoTime();
