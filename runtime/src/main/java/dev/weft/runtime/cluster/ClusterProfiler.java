@@ -78,7 +78,15 @@ public final class ClusterProfiler {
       int devices, int threads, List<DataType> dtypes, Consumer<String> progress) {
     Bytes memory = Bytes.of(Machine.memory().count() / devices / 10 * 9);
     Mesh mesh = Mesh.parse("device=" + devices);
-    try (DeviceGroup group = DeviceGroup.open(DeviceKind.CPU, mesh, threads, memory)) {
+    // By the routes that training takes.
+    try (DeviceGroup group =
+        DeviceGroup.open(
+            DeviceKind.CPU,
+            mesh,
+            threads,
+            memory,
+            Machine.routes(Map.of()),
+            DeviceGroup.PATIENCE)) {
       return new ClusterProfiler(group, progress).measured(dtypes, memory);
     }
   }
