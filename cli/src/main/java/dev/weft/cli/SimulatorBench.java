@@ -34,7 +34,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
@@ -199,7 +198,7 @@ final class SimulatorBench implements Callable<Integer> {
       if (node.op() instanceof Repeat repeat) {
         addKinds(repeat.body(), seconds, times * repeat.count(), simulated);
       } else if (!(node.op() instanceof Collective)) {
-        double each = Objects.requireNonNull(seconds.get(node));
+        double each = seconds.getOrDefault(node, 0.0);
         simulated.merge(ops(OpCosts.kind(node)), each * times, Double::sum);
       }
     }

@@ -14,7 +14,6 @@ import dev.weft.core.program.StageProgram;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.TreeMap;
 
 /**
@@ -68,12 +67,12 @@ public record ClusterCosts(Cluster cluster, int stageDevices) implements CostMod
           time += each.time();
         }
       } else if (node.op() instanceof Collective collective) {
-        time += Objects.requireNonNull(seconds.get(node));
+        time += seconds.getOrDefault(node, 0.0);
         double taken = collective(collective, node, stage.mesh(), stage.stage() * stageDevices);
         sent.add(new Span(name(node), time, time + taken));
         time += taken;
       } else {
-        time += Objects.requireNonNull(seconds.get(node));
+        time += seconds.getOrDefault(node, 0.0);
       }
     }
     return new Duration(time, sent, sent);

@@ -103,14 +103,14 @@ public final class Exposure {
       }
       Set<Object> reads = new LinkedHashSet<>();
       node.inputs().forEach(value -> reads.addAll(makers.getOrDefault(value, Set.of())));
-      boolean collective = node.op() instanceof Collective;
-      double sending =
-          node.op() instanceof Collective op ? costs.collective(op, node, mesh, base) : 0;
-      double seconds = Objects.requireNonNull(own.get(node));
-      if (!collective && seconds == 0) {
+      Double seconds = own.get(node);
+      if (seconds == null) {
         node.outputs().forEach(value -> makers.put(value, reads));
         continue;
       }
+      boolean collective = node.op() instanceof Collective;
+      double sending =
+          node.op() instanceof Collective op ? costs.collective(op, node, mesh, base) : 0;
       var step = new Step(ClusterCosts.name(node) + suffix, seconds, sending);
       var made = new Object();
       boolean work =

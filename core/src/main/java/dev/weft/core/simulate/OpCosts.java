@@ -11,6 +11,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.op.Add;
 import dev.weft.core.op.Constant;
 import dev.weft.core.op.Repeat;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -23,7 +24,7 @@ import java.util.Set;
  * What the ops of a graph take on one device: each by its operations or its bytes, at the share of
  * the limit that its class reaches at that size. Views take nothing; what cannot be a view of how
  * its operand lies is copied. A product that is only added to something is added by the call that
- * makes it, which reads the other operand too.
+ * makes it, which reads the other operand too, unless that comes from other devices.
  */
 public final class OpCosts {
   private static final List<String> ARITHMETIC = List.of("matmul", "attention", "convolution");
@@ -42,15 +43,17 @@ public final class OpCosts {
   }
 
   /**
-   * The time of each op of a graph and of its rounds, by the very node; repeats have none of their
-   * own. Of a collective it is what the device computes: operands that lie with gaps or turned are
-   * copied first.
+   * The time of each op of a graph and of its rounds, by the very node. Repeats, constants and
+   * views have none; a sum that the call before makes has 0. Of a collective it is what the device
+   * computes: operands that lie with gaps or turned are copied first. Rounds that several repeats
+   * have in common take what they take in the slowest.
    */
   public static Map<Node, Double> seconds(Graph graph, DeviceProfile device) {
     Set<Value> free = new HashSet<>();
-    for (Graph.Input input : graph.inputs()) {
-      if (input.kind() != Graph.Kind.PARAMETER && input.kind() != Graph.Kind.DATA) {
-        free.add(input.value());
+    for (Graph.Output output : graph.outputs()) {
+      Value donated = output.donated();
+      if (donated != null) {
+        free.add(donated);
       }
     }
     Map<Node, Double> seconds = new IdentityHashMap<>();
@@ -70,6 +73,11 @@ public final class OpCosts {
       isView(node);
       node.inputs().forEach(value -> last.put(root(value), node));
     }
+    for (Node node : graph.nodes()) {
+      if (node.op() instanceof Constant) {
+        last.remove(node.output(0));
+      }
+    }
     for (Value value : graph.inputValues()) {
       if (!free.contains(value)) {
         last.remove(value);
@@ -82,33 +90,47 @@ public final class OpCosts {
     for (Node node : graph.nodes()) {
       if (node.op() instanceof Repeat repeat) {
         new OpCosts(device).price(repeat.body(), free(node, repeat), seconds);
-      } else {
-        seconds.put(node, node.op() instanceof Collective ? laidDense(node) : seconds(node));
+      } else if (!takesNothing(node)) {
+        double own = node.op() instanceof Collective ? laidDense(node) : seconds(node);
+        seconds.merge(node, own, Math::max);
       }
     }
   }
 
   /**
-   * The inputs of rounds that may be written over: what goes from round to round, and parts of
-   * stacks that nothing reads afterwards.
+   * The inputs of rounds that may be written over: what goes from round to round and stays in no
+   * stack, and parts of stacks that nothing else reads beside or afterwards.
    */
   private Set<Value> free(Node node, Repeat repeat) {
     List<Value> arguments = repeat.body().inputValues();
+    List<Value> results = repeat.body().outputValues();
     Set<Value> free = new HashSet<>();
     for (int i = 0; i < node.inputs().size(); i++) {
-      if (i < repeat.carried()
-          || repeat.isStacked(i) && node.equals(last.get(root(node.input(i))))) {
+      boolean over =
+          i < repeat.carried()
+              ? Collections.frequency(results, results.get(i)) == 1
+              : repeat.isStacked(i) && isAllRead(node, root(node.input(i)));
+      if (over) {
         free.add(arguments.get(i + 1));
       }
     }
     return free;
   }
 
+  /** Whether a node is the last to read a value, and reads it once. */
+  private boolean isAllRead(Node node, Value root) {
+    return node.equals(last.get(root)) && uses(node, root) == 1;
+  }
+
+  private long uses(Node node, Value root) {
+    return node.inputs().stream().filter(value -> root(value).equals(root)).count();
+  }
+
   /** The time of an op by itself, its operands lying dense. */
   static double seconds(Node node, DeviceProfile device) {
     var costs = new OpCosts(device);
     costs.isView(node);
-    return costs.seconds(node);
+    return costs.takesNothing(node) ? 0 : costs.seconds(node);
   }
 
   /**
@@ -140,18 +162,19 @@ public final class OpCosts {
     return time;
   }
 
-  private double seconds(Node node) {
-    if (node.op() instanceof Constant
+  private boolean takesNothing(Node node) {
+    return node.op() instanceof Constant
         || node.outputs().isEmpty()
-        || views.containsKey(node.output(0))) {
-      return 0;
-    }
+        || views.containsKey(node.output(0));
+  }
+
+  private double seconds(Node node) {
     String kind = kind(node);
     String dtype =
         node.inputs().isEmpty() ? node.output(0).dtype().text() : node.input(0).dtype().text();
-    Optional<Value> added = added(node);
+    Optional<Added> added = added(node);
     if (added.isPresent()) {
-      long bytes = addedBytes(node, added.get());
+      long bytes = bytes(node, added.get());
       return bytes == 0 ? 0 : device.streaming(kind, dtype, bytes) - device.callSeconds();
     }
     return ARITHMETIC.contains(kind)
@@ -174,46 +197,50 @@ public final class OpCosts {
     return time;
   }
 
-  /** The other operand of a sum with a product that nothing else reads. */
-  private Optional<Value> added(Node node) {
+  /** What a product is added to by the call that makes it. */
+  private record Added(Node product, Value other) {}
+
+  /** The operands of a sum with a product that nothing else reads. */
+  private Optional<Added> added(Node node) {
     if (!(node.op() instanceof Add)) {
       return Optional.empty();
     }
     for (int operand = 1; operand >= 0; operand--) {
       Value product = node.input(operand);
+      Value other = node.input(1 - operand);
       Node maker = makers.get(product);
-      if (maker != null && reads.getOrDefault(product, 0) == 1 && adds(maker, product)) {
-        return Optional.of(node.input(1 - operand));
+      if (maker != null
+          && reads.getOrDefault(product, 0) == 1
+          && maker.op().accumulate(DeviceKind.CPU, maker.inputTypes()).isPresent()
+          && !comesFromOthers(other)) {
+        return Optional.of(new Added(maker, other));
       }
     }
     return Optional.empty();
   }
 
-  /** Whether what makes a value can add it to something; of a stack every round its part. */
-  private static boolean adds(Node maker, Value made) {
-    if (!(maker.op() instanceof Repeat repeat)) {
-      return maker.op().accumulate(DeviceKind.CPU, maker.inputTypes()).isPresent();
-    }
-    int result = maker.outputs().indexOf(made);
-    Value part = repeat.body().outputValues().get(result);
-    Node last = repeat.body().producers().get(part);
-    return result >= repeat.carried()
-        && last != null
-        && adds(last, part)
-        && repeat.body().consumers().getOrDefault(part, List.of()).isEmpty();
+  /** Whether other devices send a value: a product begins before that is there. */
+  private boolean comesFromOthers(Value value) {
+    Node maker = makers.get(root(value));
+    return maker != null && maker.op() instanceof Collective;
   }
 
   /**
    * What is read and written for a product to be added to something: nothing where it is made onto
    * it, as a processor reads the memory that a product is written to anyway, or reads it while it
-   * multiplies; where it is needed afterwards, or is smaller, it is copied first.
+   * multiplies; where it is needed afterwards or by the product itself, is smaller, or lies turned,
+   * it is copied first.
    */
-  private long addedBytes(Node sum, Value added) {
+  private long bytes(Node sum, Added added) {
     long bytes = sum.output(0).type().bytes();
-    Value root = root(added);
-    return sum.equals(last.get(root)) && root.type().bytes() == bytes
-        ? 0
-        : 2 * bytes + Math.min(bytes, root.type().bytes());
+    Value root = root(added.other());
+    Strided lies = views.get(added.other());
+    boolean over =
+        isAllRead(sum, root)
+            && uses(added.product(), root) == 0
+            && root.type().bytes() == bytes
+            && (lies == null || lies.isContiguous());
+    return over ? 0 : 2 * bytes + Math.min(bytes, root.type().bytes());
   }
 
   /** The value whose memory a view lies in. */

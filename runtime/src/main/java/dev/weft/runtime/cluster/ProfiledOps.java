@@ -18,7 +18,6 @@ import dev.weft.core.simulate.OpCosts;
 import dev.weft.engine.program.Noise;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Stream;
 
@@ -54,10 +53,7 @@ final class ProfiledOps {
       }
       Graph graph = builder.build();
       Map<Node, Double> seconds = OpCosts.seconds(graph, ANY);
-      List<Node> calls =
-          graph.nodes().stream()
-              .filter(node -> Objects.requireNonNull(seconds.get(node)) > 0)
-              .toList();
+      List<Node> calls = graph.nodes().stream().filter(seconds::containsKey).toList();
       return new Sample(this, graph, OpCosts.work(calls.getFirst()), calls.size());
     }
   }
