@@ -14,6 +14,7 @@ import dev.weft.core.graph.Graph;
 import dev.weft.core.graph.TensorType;
 import dev.weft.core.graph.Value;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.program.Noise;
 import dev.weft.runtime.machine.Machine;
 import dev.weft.runtime.worker.DeviceGroup;
 import dev.weft.runtime.worker.GroupProgram;
@@ -80,7 +81,7 @@ final class AllReduceBench implements Callable<Integer> {
       List<Map<Value, DeviceBuffer>> bound = new ArrayList<>();
       for (int device = 0; device < count; device++) {
         DeviceBuffer buffer = group.device(device).allocate("x", type);
-        buffer.segment().fill((byte) 1);
+        Noise.fill(buffer);
         buffers.add(buffer);
         bound.add(Map.of(x, buffer));
       }

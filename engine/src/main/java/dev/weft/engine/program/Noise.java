@@ -16,7 +16,7 @@ public final class Noise {
   public static final int ROWS = 256;
 
   /** After so many numbers the same ones come again. */
-  private static final int PERIOD = (1 << 16) + 1;
+  static final int PERIOD = (1 << 16) + 1;
 
   private Noise() {}
 

@@ -2,6 +2,7 @@ package dev.weft.runtime.collective;
 
 import dev.weft.core.cluster.Folding;
 import dev.weft.core.graph.DataType;
+import dev.weft.core.op.Rounding;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -146,21 +147,13 @@ abstract class Fold<A> {
         MemorySegment.copy(array, 0, to, ValueLayout.JAVA_FLOAT_UNALIGNED, at, count);
       } else if (dtype == DataType.BF16) {
         for (int i = 0; i < count; i++) {
-          to.set(ValueLayout.JAVA_SHORT_UNALIGNED, at + 2L * i, bfloat(array[i]));
+          to.set(ValueLayout.JAVA_SHORT_UNALIGNED, at + 2L * i, Rounding.bfloat16Bits(array[i]));
         }
       } else {
         for (int i = 0; i < count; i++) {
           to.set(ValueLayout.JAVA_SHORT_UNALIGNED, at + 2L * i, Float.floatToFloat16(array[i]));
         }
       }
-    }
-
-    /** Rounded to the nearest, ties to even. */
-    private static short bfloat(float number) {
-      int bits = Float.floatToRawIntBits(number);
-      return Float.isNaN(number)
-          ? (short) (bits >>> 16 | 0x40)
-          : (short) (bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
     }
   }
 

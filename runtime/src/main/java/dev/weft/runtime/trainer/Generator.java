@@ -137,12 +137,15 @@ public final class Generator implements AutoCloseable {
     decode.startProfile();
   }
 
-  /** A model whose parameters are all about a hundredth, to time. */
+  /** A model whose parameters, keys and values are all about a hundredth, to time. */
   public static Generator untrained(TrainConfig config) {
     Generator generator = empty(config);
-    // Memory that was never written is one page of zeros, read from a cache.
-    for (Value parameter : generator.traced.graph().inputs(Graph.Kind.PARAMETER)) {
-      generator.buffer(parameter.name()).segment().fill((byte) 0x3c);
+    // Memory that was never written is one page of zeros, read from a cache: tokens look at places
+    // before them that none was at, too.
+    for (DeviceBuffer buffer : generator.buffers.values()) {
+      if (buffer.type().dtype().isFloat()) {
+        buffer.segment().fill((byte) 0x3c);
+      }
     }
     return generator;
   }

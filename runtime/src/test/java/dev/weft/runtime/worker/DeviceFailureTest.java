@@ -19,6 +19,7 @@ import dev.weft.core.graph.Value;
 import dev.weft.core.op.Tensor;
 import dev.weft.engine.buffer.OutOfDeviceMemoryException;
 import dev.weft.engine.device.DeviceBuffer;
+import dev.weft.engine.device.DeviceThread;
 import dev.weft.engine.library.KernelException;
 import dev.weft.engine.library.TensorHandle;
 import dev.weft.engine.program.Route;
@@ -140,6 +141,31 @@ final class DeviceFailureTest {
       String message = String.valueOf(failure.getMessage());
       assertTrue(message.contains("for device 3 (data=1,model=1), which did not come"), message);
       assertTrue(message.contains("all_reduce making %all_reduce"), message);
+    }
+  }
+
+  @Test
+  void oneThatIsAskedOnItsOwnThreadFailsLikeAnyOther() {
+    try (DeviceGroup group =
+        DeviceGroup.open(DeviceKind.CPU, Mesh.SINGLE, 1, Bytes.of(64L << 20))) {
+      DeviceThread thread = group.device(0).thread();
+      assertEquals(List.of(7), thread.execute(() -> group.onAll(device -> device + 7)));
+      var failure =
+          assertThrows(
+              DeviceFailedException.class,
+              () ->
+                  thread.execute(
+                      () ->
+                          group.onAll(
+                              _ -> {
+                                assertTrue(thread.isCurrent());
+                                throw new IllegalStateException("lost");
+                              })));
+      assertTrue(failure.device().startsWith("0 ("), failure.device());
+      assertEquals("lost", failure.getCause().getMessage());
+      assertThrows(
+          DeviceFailedException.class, () -> thread.execute(() -> group.onAll(device -> device)));
+      assertThrows(DeviceFailedException.class, () -> group.onAll(device -> device));
     }
   }
 
