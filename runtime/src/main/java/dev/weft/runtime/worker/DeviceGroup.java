@@ -169,7 +169,8 @@ public final class DeviceGroup implements AutoCloseable {
   }
 
   /**
-   * Has all devices do something at the same time, each on its thread, and waits for all.
+   * Has all devices do something at the same time, each on its thread, and waits for all. On the
+   * thread of a device that is alone it is done at once.
    *
    * @param task told the device's number
    * @return what each did, by number
