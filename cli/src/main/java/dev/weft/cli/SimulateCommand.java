@@ -11,6 +11,7 @@ import dev.weft.core.program.Action;
 import dev.weft.core.program.Order;
 import dev.weft.core.program.StageProgram;
 import dev.weft.core.program.Timeline;
+import dev.weft.core.program.Work;
 import dev.weft.core.schedule.Schedule;
 import dev.weft.core.schedule.Schedules;
 import dev.weft.core.schedule.Setting;
@@ -55,6 +56,12 @@ final class SimulateCommand implements Callable<Integer> {
   private static final int COLUMNS = 100;
   private static final int MOST_LINES = 64;
 
+  /** Times from which on sums of many, and what is added to them, might not be told apart. */
+  private static final double LONGEST = 1e12;
+
+  /** Stages times micro-batches that memory and patience last for; 2,048 times 1,024 take 30 s. */
+  private static final long MOST_PARTS = 1L << 24;
+
   @Option(names = "--stages", required = true, paramLabel = "K", description = "equal stages")
   int stages;
 
@@ -97,19 +104,17 @@ final class SimulateCommand implements Callable<Integer> {
 
   @Option(
       names = "--unit-costs",
-      defaultValue = "F=1,B=2,R=1",
       paramLabel = "COSTS",
       description =
           "what a stage takes per micro-batch to go forward (F), backward (B), to recompute (R);"
-              + " input and weight gradient (I, W) share B if not said")
-  String unitCosts;
+              + " input and weight gradient (I, W) share B if not said (F=1,B=2,R=1)")
+  @Nullable String unitCosts;
 
   @Option(
       names = "--link-delay",
-      defaultValue = "0",
       paramLabel = "TIME",
-      description = "how long values are under way between stages, keeping nobody")
-  double linkDelay;
+      description = "how long values are under way between stages, keeping nobody (0)")
+  @Nullable Double linkDelay;
 
   @Option(names = "--format", defaultValue = "text", description = "text or json")
   EvalCommand.Format format;
@@ -170,10 +175,17 @@ final class SimulateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (!(linkDelay >= 0) || linkDelay == Double.POSITIVE_INFINITY) {
-      throw new UserException("--link-delay must be a time of at least 0, found " + linkDelay);
+    if ((long) stages * microBatches > MOST_PARTS) {
+      throw new UserException(
+          "--stages %d times --micro-batches %d are %,d, simulated are at most %,d: take fewer"
+              .formatted(stages, microBatches, (long) stages * microBatches, MOST_PARTS));
     }
     if (model != null) {
+      if (unitCosts != null || linkDelay != null) {
+        throw new UserException(
+            "--unit-costs and --link-delay tell of equal stages, and those of a model take what"
+                + " its ops take on --cluster: leave them out, or --model");
+      }
       return simulateModel(model);
     }
     if (recompute.equals(Recompute.AUTO)) {
@@ -192,6 +204,21 @@ final class SimulateCommand implements Callable<Integer> {
           "--cluster, --mesh, --cut, --zero, --sub-pipeline, --batch and --dtype tell of a model:"
               + " add --model, like --model gpt-6.7b");
     }
+    double delay = linkDelay == null ? 0 : linkDelay;
+    if (!(delay >= 0 && delay <= LONGEST)) {
+      throw new UserException(
+          "--link-delay must be a time of at least 0 and at most %.0e, found %s"
+              .formatted(LONGEST, delay));
+    }
+    Map<Work, Double> unit = UnitCosts.parse(unitCosts == null ? "" : unitCosts);
+    unit.forEach(
+        (work, cost) -> {
+          if (cost > LONGEST) {
+            throw new UserException(
+                "--unit-costs may be at most %.0e, found %s=%s: take a larger unit of time"
+                    .formatted(LONGEST, work.letter(), cost));
+          }
+        });
     Schedule asked = Schedules.named(schedule);
     int parts = chunks == null ? asked.usualChunks() : chunks;
     Setting plain = Setting.of(stages, microBatches).withChunks(parts);
@@ -204,12 +231,7 @@ final class SimulateCommand implements Callable<Integer> {
         recomputing.add(piece);
       }
     }
-    var costs =
-        new UnitCosts(
-            UnitCosts.parse(unitCosts),
-            shares,
-            stages,
-            new Link(linkDelay, Double.POSITIVE_INFINITY));
+    var costs = new UnitCosts(unit, shares, stages, new Link(delay, Double.POSITIVE_INFINITY));
     var simulations = new IdentityHashMap<Order, Simulation>();
     Choice choice =
         Choice.of(

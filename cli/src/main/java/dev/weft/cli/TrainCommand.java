@@ -14,6 +14,7 @@ import dev.weft.runtime.trainer.Trainer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -49,6 +50,28 @@ final class TrainCommand implements Callable<Integer> {
           "device-memory",
           "data",
           "classpath");
+
+  /** How many pieces the model has: with these changed, it is cut anew. */
+  private static final Set<String> PIECES = Set.of("stages", "chunks", "schedule");
+
+  /**
+   * What a checkpoint does not depend on, as it is of the uncut model: what each device does. Sums
+   * in another order make other last bits.
+   */
+  private static final Set<String> PLACES =
+      Set.of(
+          "stages",
+          "chunks",
+          "cut",
+          "schedule",
+          "recompute",
+          "recompute-timing",
+          "devices",
+          "mesh",
+          "zero",
+          "bucket-bytes",
+          "sub-pipeline",
+          "collective-matmul");
 
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;
 
@@ -98,26 +121,58 @@ final class TrainCommand implements Callable<Integer> {
   private TrainConfig config() {
     if (resume == null) {
       TrainConfig asked = ConfigOptions.read(spec.commandLine());
-      Optional<StagePieces> cut = asked.foundCut();
-      cut.ifPresent(pieces -> pieces.remarks().forEach(r -> System.err.println("note: " + r)));
-      TrainConfig config = asked.resolved(cut);
+      TrainConfig config = cut(asked);
       RunDirectory.unusedName(Runs.DIRECTORY, config.name());
       return config;
     }
     TrainConfig then = Runs.config(resume);
-    TrainConfig now = ConfigOptions.read(spec.commandLine(), then).resolved();
+    TrainConfig now = cut(asked(then));
     ObjectNode before = then.resolved().toTree();
     ObjectNode after = now.toTree();
+    var moved = new ArrayList<String>();
     for (String key : TrainConfig.keys()) {
       JsonNode kept = before.get(key);
       JsonNode wanted = after.get(key);
-      if (!CHANGEABLE.contains(key) && !kept.equals(wanted)) {
+      if (kept.equals(wanted)) {
+        continue;
+      }
+      if (PLACES.contains(key)) {
+        moved.add("%s %s instead of %s".formatted(key, word(wanted), word(kept)));
+      } else if (!CHANGEABLE.contains(key)) {
         throw new UserException(
             "'%s' has %s %s and cannot go on with %s: leave --%s out, or start a new run without --resume"
                 .formatted(resume, key, kept.asText(), wanted.asText(), key));
       }
     }
+    if (!moved.isEmpty()) {
+      System.err.println(
+          "note: goes on with %s: the same training, but not bit for bit"
+              .formatted(String.join(", ", moved)));
+    }
     return now;
+  }
+
+  private static String word(JsonNode value) {
+    return value.asText().isEmpty() ? "none" : value.asText();
+  }
+
+  /** What a run that goes on is asked to be: its cut is not one of another number of pieces. */
+  private TrainConfig asked(TrainConfig then) {
+    ObjectNode uncut = then.toTree().objectNode();
+    uncut.put("cut", "");
+    TrainConfig anew =
+        ConfigOptions.read(spec.commandLine(), then.with(uncut, "the configuration of the run"));
+    ObjectNode before = then.toTree();
+    ObjectNode after = anew.toTree();
+    return PIECES.stream().allMatch(key -> before.get(key).equals(after.get(key)))
+        ? ConfigOptions.read(spec.commandLine(), then)
+        : anew;
+  }
+
+  private static TrainConfig cut(TrainConfig asked) {
+    Optional<StagePieces> cut = asked.foundCut();
+    cut.ifPresent(pieces -> pieces.remarks().forEach(r -> System.err.println("note: " + r)));
+    return asked.resolved(cut);
   }
 
   private static RunDirectory create(TrainConfig config) {

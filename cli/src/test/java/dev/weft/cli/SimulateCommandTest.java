@@ -205,7 +205,12 @@ final class SimulateCommandTest {
         "--stages 2 --micro-batches 6 --chunks 2 | --schedule interleaved",
         "--stages 4 --micro-batches 6 --schedule interleaved | change --micro-batches to 8",
         "--stages 4 --micro-batches 6 --unit-costs F=1,Q=2 | found 'Q=2'",
-        "--stages 4 --micro-batches 6 --link-delay -1 | at least 0, found -1",
+        "--stages 4 --micro-batches 6 --link-delay -1 | at least 0 and at most 1e+12, found -1",
+        "--stages 4 --micro-batches 6 --link-delay 1e308 | at most 1e+12, found 1.0E308",
+        "--stages 4 --micro-batches 6 --unit-costs F=1,B=1e308 | at most 1e+12, found B=1.0E308",
+        "--stages 1000000 --micro-batches 1000000 | simulated are at most 16,777,216",
+        "--model gpt --cluster a100 --stages 2 --micro-batches 4 --link-delay 1 | leave them out",
+        "--model gpt --cluster a100 --stages 2 --micro-batches 4 --unit-costs F=1 | leave them out",
         "--stages 4 --micro-batches 6 --recompute ful | recompute must be none, full",
         "--stages 4 --micro-batches 6 --recompute fraction=2 | a number from 0 to 1 after =, found"
             + " 2",

@@ -113,6 +113,38 @@ final class TrainCommandTest {
     assertTrue(wider.output().contains("hidden 16"), wider.output());
   }
 
+  /** A run goes on over other devices than it began on, and learns what it would have. */
+  @Test
+  void goesOnWithOtherStages() throws Exception {
+    ObjectNode two = changes().put("steps", 2).put("layers", 3).put("micro-batches", 4);
+    Path run =
+        Trainings.train(
+            folder.resolve("runs"),
+            "gpt",
+            small().with(two.put("stages", 3), "the test").resolved());
+    assertTrue(configuration("runs/gpt").cut().contains(","));
+    ObjectNode straight = two.deepCopy().put("steps", 4).put("stages", 1);
+    Path alone =
+        Trainings.train(
+            folder.resolve("runs"), "alone", small().with(straight, "the test").resolved());
+
+    var fewer = WeftProcess.runHere("train", "--resume", run, "--steps", 3, "--stages", 2);
+    assertEquals(0, fewer.code(), fewer.output());
+    assertTrue(fewer.output().contains("note: goes on with stages 2 instead of 3"));
+    assertFalse(configuration("runs/gpt").cut().contains(","), configuration("runs/gpt").cut());
+    var one = WeftProcess.runHere("train", "--resume", run, "--steps", 4, "--stages", 1);
+    assertEquals(0, one.code(), one.output());
+    assertEquals("", configuration("runs/gpt").cut());
+    double loss = Trainings.summary(alone).get("validation_loss_per_byte").asDouble();
+    assertTrue(loss > 0);
+    assertEquals(loss, Trainings.summary(run).get("validation_loss_per_byte").asDouble(), 1e-3);
+
+    var many = WeftProcess.runHere("train", "--resume", run, "--steps", 5, "--stages", 99);
+    assertEquals(Main.USER_MISTAKE, many.code(), many.output());
+    var parts = WeftProcess.runHere("train", "--resume", run, "--steps", 5, "--micro-batches", 2);
+    assertEquals(Main.USER_MISTAKE, parts.code(), parts.output());
+  }
+
   @Test
   void interruptedTwiceItQuitsAtOnce() throws Exception {
     // Steps take so long that the second interrupt comes before the end of the one that runs.

@@ -1,5 +1,6 @@
 package dev.weft.runtime.trainer;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.weft.core.cluster.UserException;
@@ -16,6 +17,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Trains a model, once, from the first step or from a checkpoint. */
@@ -284,10 +286,12 @@ public final class Trainer implements AutoCloseable {
       }
       ObjectNode state = checkpoint.state();
       same("data", state.path("data").asText(), task.identity());
-      same(
-          "number of threads (--threads)",
-          state.path("threads").asText(),
-          Integer.toString(session.threads()));
+      if (sameDevices(state.path("config"))) {
+        same(
+            "number of threads (--threads)",
+            state.path("threads").asText(),
+            Integer.toString(session.threads()));
+      }
       same(
           "libtorch version (WEFT_LIBTORCH)",
           state.path("libtorch").asText(),
@@ -296,6 +300,13 @@ public final class Trainer implements AutoCloseable {
       session.restore(checkpoint, true);
       return new Start(checkpoint.step(), state.path("seconds").asDouble());
     }
+  }
+
+  /** Whether the last bits can be those that the devices before would have come to. */
+  private boolean sameDevices(JsonNode then) {
+    ObjectNode now = config.toTree();
+    return Stream.of("stages", "mesh", "devices")
+        .allMatch(key -> then.path(key).asText().equals(now.path(key).asText()));
   }
 
   private static void same(String what, String then, String now) {
