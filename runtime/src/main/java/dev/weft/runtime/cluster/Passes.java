@@ -21,8 +21,9 @@ import java.util.Random;
  * own, as in a model: no program runs twice in a row, on operands that a cache still holds, and
  * what runs beside it on another device is now this and now that.
  *
- * @param means seconds of a run by program, over all devices: a median would leave out what others
- *     that use the machine take from it, which the steps of a model cannot
+ * @param means seconds of a run by program, over all devices: the median, by as much longer as all
+ *     runs together took longer than their medians. What others take of the machine, which the
+ *     steps of a model cannot leave out, comes in bursts that hit a few runs: it is everybody's
  * @param pace how fast the devices went meanwhile
  */
 record Passes(double[] means, Pace pace) {
@@ -75,18 +76,28 @@ record Passes(double[] means, Pace pace) {
   }
 
   private static Passes of(List<List<Run>> runs, int programs, long zero) {
-    double[] sums = new double[programs];
-    int[] counts = new int[programs];
+    var taken = new ArrayList<List<Double>>();
+    for (int i = 0; i < programs; i++) {
+      taken.add(new ArrayList<>());
+    }
+    double all = 0;
     for (List<Run> device : runs) {
       for (Run run : device) {
-        sums[run.program()] += (run.end() - run.begin()) * 1e-9;
-        counts[run.program()]++;
+        taken.get(run.program()).add((run.end() - run.begin()) * 1e-9);
+        all += (run.end() - run.begin()) * 1e-9;
       }
     }
+    double[] means = new double[programs];
+    double undisturbed = 0;
     for (int i = 0; i < programs; i++) {
-      sums[i] /= counts[i];
+      List<Double> own = taken.get(i).stream().sorted().toList();
+      means[i] = own.get(own.size() / 2);
+      undisturbed += own.size() * means[i];
     }
-    return new Passes(sums, pace(runs, sums));
+    for (int i = 0; i < programs; i++) {
+      means[i] *= all / undisturbed;
+    }
+    return new Passes(means, pace(runs, means));
   }
 
   /** What each device has done at every moment, in runs of mean times, by the time they took. */
